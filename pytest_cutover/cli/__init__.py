@@ -1,0 +1,69 @@
+"""`cutover …`: one module per verb; each parses, calls and prints, and nothing else.
+
+Exit codes of every verb but `run`: 0 yes, 1 no, 2 unusable input, 64 usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_cutover.errors import CutoverError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VERBS = {
+    "run": "run a plan's gates under a trusted parent, decide and sign",
+    "verify": "prove that evidence is whole, unchanged and signed",
+    "admit": "say whether a digest may go into an environment now",
+    "policy": "check, sign, verify or show a policy",
+    "keys": "make or show signing keys",
+    "readyz": "ask a readiness endpoint",
+    "serve": "run the sandbox service",
+}
+"""Verb to its line in `cutover --help`; `pytest_cutover.cli.<verb>` is imported only when it is called."""
+
+USAGE = 64
+UNUSABLE = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse with this project's exit code for usage errors."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(USAGE)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit code; errors are printed, never shown as tracebacks."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = Parser(
+        prog="cutover",
+        description="Go/no-go gates for production cutovers.",
+        epilog="exit codes: 0 yes, 1 no, 2 unusable input, 64 usage; `run` exits as pytest -m PHASE does",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    from pytest_cutover import __version__
+
+    parser.add_argument("--version", action="version", version=f"pytest-cutover {__version__}")
+    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="; ".join(f"{v}: {t}" for v, t in VERBS.items()))
+    if not arguments or arguments[0] not in VERBS:
+        parser.parse_args(arguments[:1] or ["--help"])
+        return USAGE
+    module = importlib.import_module(f"pytest_cutover.cli.{arguments[0]}")
+    try:
+        return int(module.run(arguments[1:]))
+    except CutoverError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        if exc.hint:
+            print(f"\nhint: {exc.hint}", file=sys.stderr)
+        return UNUSABLE
+    except BrokenPipeError:
+        return UNUSABLE
+    except KeyboardInterrupt:
+        return 130
