@@ -294,7 +294,10 @@ class EffectivePolicy:
             "environment": self.environment,
             "sandbox": self.sandbox,
             "requires": [
-                {"gate": r.gate, "instances": list(r.instances) if isinstance(r.instances, tuple) else r.instances}
+                {
+                    "gate": r.gate,
+                    "instances": list(r.instances) if isinstance(r.instances, tuple) else r.instances,
+                }
                 for r in self.requires
             ],
             "limits": {g: {n: x.to_json() for n, x in m.items()} for g, m in self.limits.items()},
@@ -321,7 +324,9 @@ class EffectivePolicy:
         fields = dict(data)
         fields["signature"] = PolicySignature(fields["signature"])
         fields["requires"] = tuple(
-            Requirement(r["gate"], tuple(r["instances"]) if isinstance(r["instances"], list) else r["instances"])
+            Requirement(
+                r["gate"], tuple(r["instances"]) if isinstance(r["instances"], list) else r["instances"]
+            )
             for r in fields["requires"]
         )
         fields["limits"] = {
@@ -351,8 +356,22 @@ class Finding:
     where: str | None = None  # file:line, or the node id
 
     def to_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = {"code": self.reason.code, "weight": self.reason.weight.value, "message": self.message}
-        for name in ("gate", "measurement", "measured", "unit", "limit", "distance", "owner", "remedy", "where"):
+        out: dict[str, Any] = {
+            "code": self.reason.code,
+            "weight": self.reason.weight.value,
+            "message": self.message,
+        }
+        for name in (
+            "gate",
+            "measurement",
+            "measured",
+            "unit",
+            "limit",
+            "distance",
+            "owner",
+            "remedy",
+            "where",
+        ):
             value = getattr(self, name)
             if value is not None:
                 out[name] = value

@@ -34,6 +34,18 @@ class Reason(Enum):
         member.meaning = meaning
         return member
 
+    @classmethod
+    def of(cls, code: str) -> Reason:
+        """The reason with this code.
+
+        Raises:
+            ValueError: there is none.
+        """
+        reason = cls._value2member_map_.get(code)
+        if not isinstance(reason, Reason):
+            raise ValueError(f"unknown reason code {code!r}")
+        return reason
+
     # -- a criterion, measured red
     LIMIT_BROKEN = ("limit.broken", Weight.RED, "A measured value lies outside its limit.")
     GATE_FAILED = ("gate.failed", Weight.RED, "The gate's own assertion failed.")
@@ -67,13 +79,21 @@ class Reason(Enum):
         Weight.UNPROVEN,
         "The gate is marked xfail: whatever it did, it was not expected to prove anything.",
     )
-    GATE_SETUP_FAILED = ("gate.setup-failed", Weight.UNPROVEN, "A fixture of the gate failed before its body.")
+    GATE_SETUP_FAILED = (
+        "gate.setup-failed",
+        Weight.UNPROVEN,
+        "A fixture of the gate failed before its body.",
+    )
     GATE_ERROR = (
         "gate.error",
         Weight.UNPROVEN,
         "The gate's body ended with an error that is not an assertion: a source was unreachable, or it has a bug.",
     )
-    GATE_TEARDOWN_FAILED = ("gate.teardown-failed", Weight.UNPROVEN, "A fixture of the gate failed after its body.")
+    GATE_TEARDOWN_FAILED = (
+        "gate.teardown-failed",
+        Weight.UNPROVEN,
+        "A fixture of the gate failed after its body.",
+    )
     GATE_TIMEOUT = ("gate.timeout", Weight.UNPROVEN, "The gate took longer than its time limit.")
     GATE_RERUN = (
         "gate.rerun",
@@ -141,7 +161,11 @@ class Reason(Enum):
         Weight.UNPROVEN,
         "One gate measured the same name more than once.",
     )
-    MEASUREMENT_STALE = ("measurement.stale", Weight.UNPROVEN, "The value was observed longer ago than allowed.")
+    MEASUREMENT_STALE = (
+        "measurement.stale",
+        Weight.UNPROVEN,
+        "The value was observed longer ago than allowed.",
+    )
     MEASUREMENT_FUTURE = ("measurement.future", Weight.UNPROVEN, "The value was observed in the future.")
     SAMPLES_MISSING = (
         "measurement.samples-missing",
@@ -168,7 +192,11 @@ class Reason(Enum):
         Weight.UNPROVEN,
         "A whole test file skipped itself while it was collected.",
     )
-    RUN_INTERRUPTED = ("run.interrupted", Weight.UNPROVEN, "The run was interrupted or stopped before its end.")
+    RUN_INTERRUPTED = (
+        "run.interrupted",
+        Weight.UNPROVEN,
+        "The run was interrupted or stopped before its end.",
+    )
     RUN_INTERNAL_ERROR = ("run.internal-error", Weight.UNPROVEN, "pytest or a plugin crashed.")
     RUN_DEADLINE = ("run.deadline", Weight.UNPROVEN, "The run took longer than the policy allows.")
     RUN_WORKER_CRASHED = ("run.worker-crashed", Weight.UNPROVEN, "An xdist worker crashed.")
@@ -232,7 +260,11 @@ class Reason(Enum):
         Weight.UNPROVEN,
         "The policy that judges is not the one the run was started under.",
     )
-    POLICY_EMPTY = ("policy.empty", Weight.UNPROVEN, "The plan requires no gate; an empty plan proves nothing.")
+    POLICY_EMPTY = (
+        "policy.empty",
+        Weight.UNPROVEN,
+        "The plan requires no gate; an empty plan proves nothing.",
+    )
     KEY_DEVELOPMENT = (
         "key.development",
         Weight.UNPROVEN,

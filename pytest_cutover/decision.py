@@ -1,0 +1,440 @@
+"""`decide(record, policy, now)`: the one place where GO is said.
+
+Pure and total. The rule behind every line: what is not proven green is not green, and taking
+evidence away never helps (docs/adr/0003-absence-is-no-go.md).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from pytest_cutover.model import (
+    Decision,
+    ExitCode,
+    Finding,
+    GateDecision,
+    GateInfo,
+    GateResult,
+    JudgedMeasurement,
+    Limit,
+    Measurement,
+    Operator,
+    Phase,
+    PolicySignature,
+    Runner,
+    SignerKind,
+    ValueKind,
+    Verdict,
+)
+from pytest_cutover.reasons import Reason, Weight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from pytest_cutover.model import EffectivePolicy, Requirement, RunRecord
+
+_WEIGHTS = list(Weight)
+_OUTCOME = {
+    Weight.RED: (Verdict.NO_GO, ExitCode.NO_GO),
+    Weight.UNPROVEN: (Verdict.NO_GO, ExitCode.UNPROVEN),
+    Weight.HOLD: (Verdict.HOLD, ExitCode.HOLD),
+    Weight.NOTE: (Verdict.GO, ExitCode.GO),
+}
+
+
+def decide(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Decision:
+    """GO only if everything the policy requires is proven green, and nothing else is red.
+
+    Raises:
+        ValueError: `now` is naive.
+    """
+    if now.tzinfo is None:
+        raise ValueError("now must be timezone-aware")
+    gates = tuple(_gates(record, policy, now))
+    findings = [*_run_findings(record, policy, now), *_requirement_findings(record, policy)]
+    findings += [f for g in gates for f in g.findings]
+    findings.sort(key=lambda f: _WEIGHTS.index(f.reason.weight))
+    verdict, exit_code = _OUTCOME[findings[0].reason.weight if findings else Weight.NOTE]
+    expires_at = now + timedelta(seconds=policy.decision_ttl_s)
+    if policy.expires_at is not None:
+        expires_at = min(expires_at, policy.expires_at)
+    return Decision(verdict, exit_code, now, expires_at, gates, tuple(findings))
+
+
+# -- the run ---------------------------------------------------------------------------------
+
+
+def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Iterator[Finding]:
+    for problem in record.problems:
+        yield Finding(problem.reason, problem.message, where=problem.where)
+    if not record.complete and not record.problems:
+        yield Finding(Reason.RUN_JOURNAL_INCOMPLETE, "the record is not complete")
+    if not record.results and not record.started:
+        yield Finding(Reason.RUN_NOTHING_SELECTED, "no gate was run")
+    if policy.runner is Runner.SUPERVISED and record.runner is not Runner.SUPERVISED:
+        yield Finding(
+            Reason.RUN_RUNNER,
+            f"the policy demands a supervised run, this one was {record.runner.value}",
+            remedy=f"cutover run {policy.plan}",
+        )
+    if not record.subjects and not policy.sandbox:
+        yield Finding(
+            Reason.SUBJECT_MISSING,
+            "no digest of what is released",
+            remedy="--cutover-subject NAME@sha256:HEX, or subjects in the policy's environment",
+        )
+    yield from _policy_findings(record, policy, now)
+    yield from _key_findings(record, policy)
+
+
+def _policy_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Iterator[Finding]:
+    if not policy.requires:
+        yield Finding(Reason.POLICY_EMPTY, f"plan {policy.plan} requires no gate")
+    if policy.signature is PolicySignature.UNTRUSTED:
+        yield Finding(Reason.POLICY_UNTRUSTED, "no trusted policy key has signed the policy as it stands")
+    if policy.signature is PolicySignature.UNSIGNED:
+        # The sandbox's evidence is accepted nowhere else, so a first gate needs no key ceremony.
+        if not policy.sandbox:
+            yield Finding(
+                Reason.POLICY_UNSIGNED, "the policy is not signed", remedy="cutover policy sign FILE"
+            )
+    if policy.expires_at is not None and policy.expires_at <= now:
+        yield Finding(Reason.POLICY_EXPIRED, f"the policy ended at {policy.expires_at:%Y-%m-%d %H:%M} UTC")
+    of_run = (record.policy_digest, record.plan, record.environment, record.sandbox)
+    if of_run != (policy.digest, policy.plan, policy.environment, policy.sandbox):
+        yield Finding(
+            Reason.POLICY_CHANGED,
+            f"the run was made for plan {record.plan!r}, environment {record.environment!r},"
+            f" policy {record.policy_digest[:19]!r}",
+        )
+    pinned = policy.gate_code_digest
+    if pinned is not None and pinned != record.gate_code_digest:
+        yield Finding(
+            Reason.GATE_CODE_CHANGED,
+            "the gate code is not the one the policy pins",
+            measured=record.gate_code_digest,
+            limit=f"equals {pinned}",
+            remedy="review the change, then pin the new digest and sign the policy",
+        )
+
+
+def _key_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
+    if record.signer is SignerKind.DEVELOPMENT and not policy.development_key:
+        yield Finding(
+            Reason.KEY_DEVELOPMENT,
+            f"environment {policy.environment} refuses development keys",
+            remedy="set CUTOVER_KEY, or settings.development_key in the policy",
+        )
+    if record.signer is SignerKind.NONE:
+        yield Finding(Reason.KEY_MISSING, "no signing key: the evidence is unsigned and admits nothing")
+
+
+# -- what the plan requires ------------------------------------------------------------------
+
+
+def _requirement_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
+    present = defaultdict(set)
+    for info in record.collected:
+        present[info.id].add(info.key)
+    dropped = {info.key for info in record.deselected} | {info.id for info in record.deselected}
+    for requirement in policy.requires:
+        yield from _missing(requirement, present[requirement.gate], dropped)
+
+
+def _missing(requirement: Requirement, keys: set[str], dropped: set[str]) -> Iterator[Finding]:
+    gate, wanted = requirement.gate, requirement.instances
+    if not keys:
+        if gate in dropped:
+            yield Finding(Reason.GATE_DESELECTED, f"{gate} is required and was deselected", gate=gate)
+        else:
+            yield Finding(Reason.GATE_NOT_COLLECTED, f"{gate} is required and was not collected", gate=gate)
+        return
+    if wanted is None:
+        if keys != {gate}:
+            yield Finding(
+                Reason.GATE_INSTANCES,
+                f"{gate} is parametrized: collected {', '.join(sorted(keys))}",
+                gate=gate,
+                remedy='name or count its instances in the policy: {"gate": …, "instances": […]}',
+            )
+    elif isinstance(wanted, int):
+        if len(keys) != wanted or gate in keys:
+            yield Finding(
+                Reason.GATE_INSTANCES,
+                f"{gate} has {len(keys)} instances, the policy requires {wanted}",
+                gate=gate,
+            )
+    else:
+        for instance in wanted:
+            key = f"{gate}[{instance}]"
+            if key not in keys:
+                reason = Reason.GATE_DESELECTED if key in dropped else Reason.GATE_INSTANCES
+                yield Finding(reason, f"{key} is required and was not run", gate=key)
+        for key in sorted(keys - {f"{gate}[{i}]" for i in wanted}):
+            yield Finding(Reason.GATE_INSTANCES, f"{key} is an instance the policy does not name", gate=key)
+
+
+# -- one gate --------------------------------------------------------------------------------
+
+
+def _gates(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Iterator[GateDecision]:
+    results = defaultdict(list)
+    for result in record.results:
+        results[result.nodeid].append(result)
+    holders = Counter(info.key for info in record.collected)
+    required = {r.gate for r in policy.requires}
+    for info in record.collected:
+        ran = results[info.nodeid]
+        run = _how_it_ran(info, ran, record.started.get(info.nodeid, 0))
+        if holders[info.key] > 1:
+            run.append((Reason.GATE_DUPLICATE, f"{holders[info.key]} tests carry the id {info.key}"))
+        if policy.gate_code_digest is not None and not _inside(info.file, policy.gate_code_paths):
+            run.append(
+                (Reason.GATE_CODE_OUTSIDE, f"{info.file} is not among {', '.join(policy.gate_code_paths)}")
+            )
+        yield judge_gate(info, ran[-1] if ran else None, policy, now, run=run, required=info.id in required)
+
+
+def _inside(file: str, paths: Iterable[str]) -> bool:
+    return any(file == p or file.startswith(p.rstrip("/") + "/") for p in paths)
+
+
+def _how_it_ran(info: GateInfo, results: Sequence[GateResult], started: int) -> list[tuple[Reason, str]]:
+    """What the number of starts and ends says, before any of them is looked into."""
+    out = []
+    if not started and not results:
+        out.append((Reason.GATE_NOT_RUN, "collected, but never started"))
+    if started > len(results):
+        out.append((Reason.GATE_NOT_FINISHED, f"started {_times(started)}, ended {_times(len(results))}"))
+    if len(results) > started:
+        out.append(
+            (Reason.GATE_RECORD_INCOMPLETE, f"ended {_times(len(results))}, started {_times(started)}")
+        )
+    attempts = max([started, len(results), *(r.attempt for r in results)])
+    if attempts > 1:
+        out.append((Reason.GATE_RERUN, f"run {_times(attempts)}; only a single clean run counts"))
+    return out
+
+
+def _times(n: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(n, f"{n} times")
+
+
+def judge_gate(
+    info: GateInfo,
+    result: GateResult | None,
+    policy: EffectivePolicy,
+    now: datetime,
+    *,
+    run: Sequence[tuple[Reason, str]] = (),
+    required: bool = True,
+) -> GateDecision:
+    """What is held against one gate: how it ran (`run`), its phases, its measurements.
+
+    Used live for the terminal line and again by `decide`, so that both say the same.
+    """
+    raw: list[tuple[Reason, str, dict[str, str | None]]] = [(r, m, {}) for r, m in run]
+    judged: list[JudgedMeasurement] = []
+    if result is not None:
+        phases = list(_phase_reasons(result, info.timeout_s or policy.gate_timeout_s))
+        raw += [(r, m, {}) for r, m in phases]
+        limits = policy.limits_for(info)
+        for measurement in result.measurements:
+            reasons = _measurement_reasons(measurement, limits.get(measurement.name), policy, now)
+            limit = limits.get(measurement.name) or (None if measurement.information else measurement.limit)
+            green = all(r.weight is Weight.NOTE for r, _, _ in reasons)
+            judged.append(JudgedMeasurement(measurement, limit, green))
+            raw += reasons
+        raw += [(r, m, {}) for r, m in _completeness(result, judged)]
+        if not phases:  # else what stopped it says it all
+            raw += _absent(result, limits, judged)
+    findings = tuple(_finding(info, reason, message, extra) for reason, message, extra in raw)
+    return GateDecision(
+        key=info.key,
+        title=info.title,
+        required=required,
+        green=result is not None and all(f.reason.weight is Weight.NOTE for f in findings),
+        category=info.category,
+        owner=info.owner,
+        duration_s=0.0 if result is None else result.duration_s,
+        measurements=tuple(judged),
+        findings=findings,
+    )
+
+
+def _finding(info: GateInfo, reason: Reason, message: str, extra: dict[str, str | None]) -> Finding:
+    return Finding(
+        reason,
+        message,
+        gate=info.key,
+        owner=info.owner,
+        remedy=info.remedy,
+        where=f"{info.file}:{info.line}",
+        **extra,
+    )
+
+
+_RAISED = {
+    "skip": (Reason.GATE_SKIPPED,) * 3,
+    "xfail": (Reason.GATE_XFAILED,) * 3,
+    "timeout": (Reason.GATE_TIMEOUT,) * 3,
+    "interrupt": (Reason.GATE_INTERRUPTED,) * 3,
+    "assertion": (Reason.GATE_SETUP_FAILED, Reason.GATE_FAILED, Reason.GATE_TEARDOWN_FAILED),
+    "subtest": (Reason.GATE_SETUP_FAILED, Reason.SUBTEST_FAILED, Reason.GATE_TEARDOWN_FAILED),
+    "error": (Reason.GATE_SETUP_FAILED, Reason.GATE_ERROR, Reason.GATE_TEARDOWN_FAILED),
+}
+_WHEN = {"setup": 0, "call": 1, "teardown": 2}
+
+
+def _phase_reasons(result: GateResult, timeout_s: float) -> Iterator[tuple[Reason, str]]:
+    """What setup, call and teardown say; nothing when each passed cleanly."""
+    stopped = False
+    for phase in result.phases:
+        if phase.outcome == "passed" and phase.raised is None:
+            continue
+        if phase.raised == "judged":  # the measurements say why, under whatever policy judges now
+            if phase.outcome == "passed":
+                yield Reason.GATE_ALTERED, f"{phase.when} was red and was reported as passed"
+            continue
+        stopped = True
+        yield from _bad_phase(phase)
+    missing = [w for w in _WHEN if w not in {p.when for p in result.phases}]
+    if missing and not stopped:
+        yield Reason.GATE_PHASE_MISSING, f"{' and '.join(missing)} of the gate never ran"
+    if result.duration_s > timeout_s and not any(p.raised == "timeout" for p in result.phases):
+        yield Reason.GATE_TIMEOUT, f"took {result.duration_s:.1f} s, its limit is {timeout_s:g} s"
+
+
+def _bad_phase(phase: Phase) -> Iterator[tuple[Reason, str]]:
+    by_when = _RAISED.get(phase.raised or "", _RAISED["error"])
+    if phase.raised is None and phase.outcome == "skipped":
+        by_when = _RAISED["skip"]
+    reason = by_when[_WHEN.get(phase.when, 1)]
+    yield reason, phase.message or f"{phase.when} was reported as {phase.outcome}"
+    if phase.outcome == "passed":
+        yield Reason.GATE_ALTERED, f"{phase.when} ended with {phase.raised} and was reported as passed"
+
+
+def _completeness(result: GateResult, judged: Sequence[JudgedMeasurement]) -> Iterator[tuple[Reason, str]]:
+    if result.measured != len(result.measurements):
+        yield (
+            Reason.GATE_RECORD_INCOMPLETE,
+            f"the gate measured {_times(result.measured)}, {len(result.measurements)} measurements are recorded",
+        )
+    names = Counter(j.measurement.name for j in judged)
+    for name in (n for n, count in names.items() if count > 1):
+        yield Reason.MEASUREMENT_DUPLICATE, f"{name} was measured {_times(names[name])}"
+
+
+def _absent(
+    result: GateResult, limits: dict[str, Limit], judged: Sequence[JudgedMeasurement]
+) -> Iterator[tuple[Reason, str, dict[str, str | None]]]:
+    names = {m.name for m in result.measurements}
+    for name in (n for n in limits if n not in names):
+        text = limits[name].text()
+        yield Reason.LIMIT_UNMEASURED, f"{name} was not measured", {"measurement": name, "limit": text}
+    if not any(j.limit is not None for j in judged) and not limits:
+        yield Reason.GATE_NO_MEASUREMENT, "passed without a measurement that a limit judges", {}
+
+
+# -- one measurement -------------------------------------------------------------------------
+
+
+def _measurement_reasons(
+    m: Measurement, limit: Limit | None, policy: EffectivePolicy, now: datetime
+) -> list[tuple[Reason, str, dict[str, str | None]]]:
+    extra: dict[str, str | None] = {"measurement": m.name, "measured": m.value, "unit": m.unit}
+    out: list[tuple[Reason, str, dict[str, str | None]]] = []
+    if m.kind is ValueKind.INVALID:
+        out.append(
+            (Reason.MEASUREMENT_INVALID, f"{m.name} is {m.value}, not a finite number or a text", extra)
+        )
+    if limit is None:
+        if m.information:
+            return out
+        limit = m.limit
+    elif m.limit is not None and m.limit.to_json() != limit.to_json():
+        message = f"{m.name}: the code says {m.limit.text()}, the policy {limit.text()}"
+        out.append((Reason.LIMIT_DIFFERS, message, extra))
+    if limit is None:
+        out.append((Reason.MEASUREMENT_UNJUDGED, f"{m.name} = {m.value} has no limit", extra))
+        return out
+    extra["limit"] = limit.text()
+    out += [(r, text, extra) for r, text in _standing(m, limit, policy, now)]
+    if m.kind is not ValueKind.INVALID:
+        out += _against(m, limit, extra)
+    return out
+
+
+def _standing(
+    m: Measurement, limit: Limit, policy: EffectivePolicy, now: datetime
+) -> Iterator[tuple[Reason, str]]:
+    """Whether the measurement may be judged at all: its unit, age and samples."""
+    if m.unit != limit.unit:
+        yield Reason.MEASUREMENT_UNIT, f"{m.name} is measured in {m.unit!r}, its limit is in {limit.unit!r}"
+    max_age_s = policy.max_age_s if limit.max_age_s is None else limit.max_age_s
+    age_s = (now - m.observed_at).total_seconds()
+    if age_s > max_age_s:
+        yield (
+            Reason.MEASUREMENT_STALE,
+            f"{m.name} was observed {age_s:.0f} s ago, at most {max_age_s:g} s are allowed",
+        )
+    if age_s < -policy.clock_tolerance_s:
+        yield Reason.MEASUREMENT_FUTURE, f"{m.name} was observed {-age_s:.0f} s in the future"
+    wanted = policy.min_samples if limit.min_samples is None else limit.min_samples
+    if wanted is None or (limit.kind is ValueKind.TEXT and limit.min_samples is None):
+        return
+    if m.samples is None:
+        yield Reason.SAMPLES_MISSING, f"{m.name} names no samples, at least {wanted} are needed"
+    elif m.samples < wanted:
+        yield Reason.SAMPLES_LOW, f"{m.name} rests on {m.samples} samples, at least {wanted} are needed"
+
+
+def _against(
+    m: Measurement, limit: Limit, extra: dict[str, str | None]
+) -> list[tuple[Reason, str, dict[str, str | None]]]:
+    if m.kind is not limit.kind:
+        message = (
+            f"{m.name} = {m.value!r} is a {m.kind.value}, its limit ({limit.text()}) a {limit.kind.value}"
+        )
+        return [(Reason.MEASUREMENT_KIND, message, extra)]
+    if m.kind is ValueKind.TEXT:
+        # decide() is total: an ordering of texts, which no checked policy holds, is never satisfied.
+        if limit.operator in (Operator.EQUALS, Operator.ONE_OF) and m.value in limit.bounds:
+            return []
+        distance = None
+    else:
+        try:
+            beyond = _beyond(Decimal(m.value), limit)
+        except ArithmeticError:  # decide() is total: a journal may hold what measure() would not record
+            return [(Reason.MEASUREMENT_INVALID, f"{m.name} is {m.value}, not a number", extra)]
+        if beyond is None:
+            return []
+        distance = _plain(beyond)
+    unit = "" if m.unit == "1" else f" {m.unit}"
+    message = f"{m.name} = {m.value}{unit}, limit {limit.text()}"
+    return [(Reason.LIMIT_BROKEN, message, {**extra, "distance": distance})]
+
+
+def _beyond(value: Decimal, limit: Limit) -> Decimal | None:
+    """How far `value` lies outside the limit (positive above, negative below); None when inside."""
+    if not value.is_finite():
+        raise ArithmeticError
+    bounds = [b for b in limit.bounds if isinstance(b, Decimal)]
+    if limit.operator is Operator.AT_LEAST:
+        return None if value >= bounds[0] else value - bounds[0]
+    if limit.operator is Operator.AT_MOST:
+        return None if value <= bounds[0] else value - bounds[0]
+    if limit.operator is Operator.BETWEEN:
+        low, high = bounds
+        return None if low <= value <= high else value - (low if value < low else high)
+    return None if value in bounds else min((value - b for b in bounds), key=abs)
+
+
+def _plain(value: Decimal) -> str:
+    text = f"{value:+f}" if abs(value.adjusted()) < 40 else f"{value:+e}"
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text

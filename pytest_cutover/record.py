@@ -1,0 +1,312 @@
+"""From journal lines to the run record. Pure, total: a bad line becomes a problem, never an exception.
+
+The journal's events and their fields are documented in `docs/reference/formats.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from pytest_cutover.model import (
+    GateInfo,
+    GateResult,
+    Limit,
+    Measurement,
+    Phase,
+    Problem,
+    Runner,
+    RunRecord,
+    SignerKind,
+    Subject,
+    ValueKind,
+    parse_rfc3339,
+)
+from pytest_cutover.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_EPOCH = parse_rfc3339("1970-01-01T00:00:00Z")
+_CLOCK_TOLERANCE = timedelta(seconds=1)  # an NTP step of less is not worth a NO-GO
+_MALFORMED = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RecursionError)
+
+
+def fold(lines: Sequence[bytes]) -> RunRecord:
+    """The record of the run whose journal `lines` are, in order, each with its newline.
+
+    Whatever is missing, out of order, doubled or unreadable is in `problems`, and `complete` is then false.
+    """
+    reader = _Reader()
+    for number, line in enumerate(lines):
+        reader.read(number, line)
+    return reader.record()
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+class _Reader:
+    """State of one fold: what the lines so far have said."""
+
+    def __init__(self) -> None:
+        self.head: Mapping[str, Any] | None = None
+        self.tail: Mapping[str, Any] | None = None
+        self.exited: Mapping[str, Any] | None = None
+        self.problems: list[Problem] = []
+        self.collected: dict[tuple[str, str], GateInfo] = {}
+        self.deselected: dict[tuple[str, str], GateInfo] = {}
+        self.by_worker: dict[str, frozenset[tuple[str, str]]] = {}
+        self.started: dict[str, int] = {}
+        self.results: list[GateResult] = []
+        self.told = 0
+        self.digest = hashlib.sha256()
+        self.at: datetime | None = None
+        self.handlers = {
+            "run.collected": self.on_collected,
+            "gate.started": self.on_gate_started,
+            "gate.finished": self.on_gate_finished,
+            "run.problem": self.on_problem,
+            "run.finished": self.on_finished,
+            "run.exited": self.on_exited,
+        }
+
+    def damaged(self, message: str) -> None:
+        self.problems.append(Problem(Reason.RUN_JOURNAL_DAMAGED, message))
+
+    def read(self, number: int, line: bytes) -> None:
+        try:
+            if not line.endswith(b"\n"):
+                raise ValueError("the line is cut off")
+            event = _DECODER.decode(line.decode())
+            if event["seq"] != number or event["seq"] is True:
+                raise ValueError(f"expected event {number}, got {event['seq']}")
+            self.tick(event["at"])
+            self.dispatch(number, event)
+        except _MALFORMED as exc:
+            self.damaged(f"journal line {number + 1}: {exc or type(exc).__name__}")
+        self.digest.update(line)
+
+    def tick(self, text: str) -> None:
+        at = parse_rfc3339(text)
+        if self.at is not None and at < self.at - _CLOCK_TOLERANCE:
+            self.problems.append(
+                Problem(Reason.RUN_CLOCK, f"the clock went back by {(self.at - at).total_seconds():.1f} s")
+            )
+        self.at = at
+
+    def dispatch(self, number: int, event: Mapping[str, Any]) -> None:
+        kind = event["event"]
+        if (kind == "run.started") != (number == 0):
+            raise ValueError("expected exactly one run.started, as the first event")
+        if self.exited is not None or (self.tail is not None and kind != "run.exited"):
+            raise ValueError(f"{kind} after the end of the run")
+        if kind == "run.started":
+            _head_values(event)  # raises now, while the line number is known
+            self.head = event
+            return
+        self.handlers[kind](event)
+
+    def on_collected(self, event: Mapping[str, Any]) -> None:
+        gates = {(g["key"], g["nodeid"]): _gate_info(g) for g in event["gates"]}
+        dropped = {(g["key"], g["nodeid"]): _gate_info(g) for g in event["deselected"]}
+        worker = event["worker"]
+        if worker in self.by_worker:
+            raise ValueError(f"worker {worker} reported twice what it collected")
+        if len(gates) != len(event["gates"]):
+            raise ValueError(f"worker {worker} listed a gate twice")
+        self.by_worker[worker] = frozenset(gates)
+        self.collected.update(gates)
+        self.deselected.update(dropped)
+
+    def on_gate_started(self, event: Mapping[str, Any]) -> None:
+        nodeid = event["nodeid"]
+        self.started[nodeid] = self.started.get(nodeid, 0) + 1
+
+    def on_gate_finished(self, event: Mapping[str, Any]) -> None:
+        self.results.append(
+            GateResult(
+                nodeid=_typed(event["nodeid"], str),
+                attempt=_typed(event["attempt"], int),
+                phases=tuple(_phase(p) for p in event["phases"]),
+                measurements=tuple(_measurement(m) for m in event["measurements"]),
+                measured=_typed(event["measured"], int),
+                notes=tuple(_typed(n, str) for n in event["notes"]),
+                attachments=tuple(dict(a) for a in event["attachments"]),
+                worker=_typed(event["worker"], str),
+                duration_s=float(event["duration_s"]),
+            )
+        )
+
+    def on_problem(self, event: Mapping[str, Any]) -> None:
+        self.told += 1
+        self.problems.append(
+            Problem(Reason.of(event["code"]), str(event["message"]), _optional(event["where"], str))
+        )
+
+    def on_finished(self, event: Mapping[str, Any]) -> None:
+        self.tail = event
+        if event["nonce"] != (self.head or {}).get("nonce"):
+            raise ValueError("the end does not carry this run's nonce")
+        if event["sha256"] != self.digest.hexdigest():
+            raise ValueError("the events before the end are not those that were written")
+        counted = {
+            "started": sum(self.started.values()),
+            "finished": len(self.results),
+            "problems": self.told,
+        }
+        if event["counts"] != counted:
+            raise ValueError(f"expected counts {event['counts']}, got {counted}")
+
+    def on_exited(self, event: Mapping[str, Any]) -> None:
+        self.exited = event
+        if self.tail is None:
+            return  # said by `complete`
+        if event.get("signal") is not None or event.get("status") != self.tail["status"]:
+            how = f"signal {event['signal']}" if event.get("signal") else f"status {event.get('status')}"
+            self.problems.append(
+                Problem(
+                    Reason.RUN_EXIT_STATUS,
+                    f"pytest said it would exit with {self.tail['status']}, its process ended with {how}",
+                )
+            )
+
+    def finish(self) -> None:
+        """Add what only the whole journal shows."""
+        if self.head is None:
+            self.damaged("the journal does not begin with run.started")
+        supervised = self.head is not None and self.head["runner"] == Runner.SUPERVISED.value
+        if self.tail is None or (supervised and self.exited is None):
+            self.problems.append(
+                Problem(
+                    Reason.RUN_JOURNAL_INCOMPLETE, "the journal ends before the run did: it was cut short"
+                )
+            )
+        if len(set(self.by_worker.values())) > 1:
+            self.problems.append(
+                Problem(
+                    Reason.RUN_WORKERS_DISAGREE,
+                    f"workers {', '.join(self.by_worker)} collected different gates",
+                )
+            )
+        known = {nodeid for _, nodeid in self.collected}
+        stray = sorted(({r.nodeid for r in self.results} | set(self.started)) - known)
+        if stray:
+            self.problems.append(
+                Problem(
+                    Reason.RUN_WORKERS_DISAGREE,
+                    f"{stray[0]} ran, and no worker reported to have collected it",
+                )
+            )
+
+    def record(self) -> RunRecord:
+        self.finish()
+        head = _head_values(self.head if self.head is not None else _NO_HEAD)
+        incomplete = (Reason.RUN_JOURNAL_DAMAGED, Reason.RUN_JOURNAL_INCOMPLETE)
+        return RunRecord(
+            **head,
+            finished_at=None if self.tail is None else self.at,
+            collected=tuple(self.collected.values()),
+            deselected=tuple(i for k, i in self.deselected.items() if k not in self.collected),
+            started=self.started,
+            results=tuple(self.results),
+            problems=tuple(self.problems),
+            complete=not any(p.reason in incomplete for p in self.problems),
+        )
+
+
+_NO_HEAD: Mapping[str, Any] = {
+    "run_id": "",
+    "nonce": "",
+    "plan": "",
+    "environment": "",
+    "sandbox": False,
+    "runner": Runner.IN_PROCESS.value,
+    "signer": SignerKind.NONE.value,
+    "policy_digest": "",
+    "gate_code_digest": "",
+    "subjects": [],
+    "shard": None,
+    "at": "1970-01-01T00:00:00Z",
+    "versions": {},
+    "target": {},
+}
+
+
+def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
+    """RunRecord's fields that come from run.started."""
+    names = ("run_id", "nonce", "plan", "environment", "policy_digest", "gate_code_digest")
+    if not all(isinstance(event[n], str) for n in names) or not isinstance(event["sandbox"], bool):
+        raise ValueError("run.started has a field of the wrong type")
+    return {n: event[n] for n in names} | {
+        "sandbox": event["sandbox"],
+        "runner": Runner(event["runner"]),
+        "signer": SignerKind(event["signer"]),
+        "subjects": tuple(Subject(s["name"], dict(s["digest"])) for s in event["subjects"]),
+        "shard": event["shard"],
+        "started_at": parse_rfc3339(event["at"]),
+        "versions": dict(event["versions"]),
+        "target": dict(event["target"]),
+    }
+
+
+_T = TypeVar("_T")
+
+
+def _typed(value: Any, kind: type[_T]) -> _T:
+    """`value`, of exactly this type: JSON's true is no int here."""
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {value!r:.60}")
+    return value
+
+
+def _optional(value: Any, kind: type[_T]) -> _T | None:
+    return None if value is None else _typed(value, kind)
+
+
+def _gate_info(g: Mapping[str, Any]) -> GateInfo:
+    timeout_s = g["timeout_s"]
+    return GateInfo(
+        id=_typed(g["id"], str),
+        key=_typed(g["key"], str),
+        nodeid=_typed(g["nodeid"], str),
+        file=_typed(g["file"], str),
+        line=_typed(g["line"], int),
+        title=_typed(g["title"], str),
+        category=_optional(g["category"], str),
+        owner=_optional(g["owner"], str),
+        remedy=_optional(g["remedy"], str),
+        timeout_s=None if timeout_s is None else float(timeout_s),
+    )
+
+
+def _phase(p: Sequence[Any]) -> Phase:
+    when, outcome, raised, message, duration_s = p
+    return Phase(
+        _typed(when, str),
+        _typed(outcome, str),
+        _optional(raised, str),
+        _typed(message, str),
+        float(duration_s),
+    )
+
+
+def _measurement(m: Mapping[str, Any]) -> Measurement:
+    limit = m.get("limit")
+    return Measurement(
+        name=_typed(m["name"], str),
+        value=_typed(m["value"], str),
+        kind=ValueKind(m["kind"]),
+        unit=_typed(m["unit"], str),
+        observed_at=parse_rfc3339(m["observed_at"]),
+        samples=_optional(m.get("samples"), int),
+        source=_optional(m.get("source"), str),
+        limit=None if limit is None else Limit.from_json(limit),
+        information=_typed(m.get("information", False), bool),
+    )
