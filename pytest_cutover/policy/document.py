@@ -1,0 +1,294 @@
+"""The policy document as written: pydantic models of shape and range, nothing resolved.
+
+What one value can say about itself (type, range, spelling) is checked here and published as JSON Schema;
+what values say about each other is in `check`.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+FORMAT = 1
+"""The version of this file format."""
+
+MIN_SECONDS = Decimal("0.001")
+"""Shortest duration that can be set: below a millisecond nothing is measured over a network."""
+
+MAX_SECONDS = Decimal(366 * 24 * 3600)
+"""Longest duration that can be set, a year: evidence older than that decides nothing."""
+
+MAX_TOLERANCE_S = Decimal(300)
+"""Largest clock tolerance: clocks further apart are broken, not skewed."""
+
+MAX_SAMPLES = 10**12
+"""Largest minimum of samples that anybody can collect."""
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9._-]*$"
+"""Gates, plans and environments."""
+
+GATE_KEY_PATTERN = r"^[a-z0-9][a-z0-9._-]*(\[.+\])?$"
+"""A gate, or one instance of a parametrized gate: `id[param]`."""
+
+TRIMMED_PATTERN = r"^\S(.*\S)?$"
+"""One line without stray whitespace at either end."""
+
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise PydanticCustomError("number_type", "expected a number")
+    return Decimal(value)
+
+
+def _bound(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        raise PydanticCustomError("bound_type", "expected a number or a text")
+    if value == "":
+        raise PydanticCustomError("string_too_short", "expected a text")
+    return value if isinstance(value, str) else Decimal(value)
+
+
+def _kind(value: Any) -> str | None:
+    """The tag of a union's member; angle brackets keep tags apart from keys in error locations."""
+    if isinstance(value, bool):
+        return None
+    return {str: "<text>", dict: "<object>", list: "<list>", int: "<count>"}.get(type(value))
+
+
+Number = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number"})]
+Seconds = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=MIN_SECONDS, le=MAX_SECONDS),
+    WithJsonSchema({"type": "number", "minimum": float(MIN_SECONDS), "maximum": int(MAX_SECONDS)}),
+]
+Tolerance = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=0, le=MAX_TOLERANCE_S),
+    WithJsonSchema({"type": "number", "minimum": 0, "maximum": int(MAX_TOLERANCE_S)}),
+]
+Bound = Annotated[
+    Decimal | str,
+    BeforeValidator(_bound),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "minLength": 1}]}),
+]
+Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=200)]
+GateKey = Annotated[str, Field(pattern=GATE_KEY_PATTERN, max_length=400)]
+Trimmed = Annotated[str, Field(pattern=TRIMMED_PATTERN, max_length=400)]
+Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
+Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
+Count = Annotated[int, Field(ge=1, le=100_000)]
+
+
+class Model(BaseModel):
+    """Base of every part of the document: unknown keys and loose types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GateCode(Model):
+    """The code of the gates; replaced whole when set again nearer to the run."""
+
+    paths: Annotated[tuple[Trimmed, ...], Field(strict=False, min_length=1)] = Field(
+        default=("gates", "conftest.py"),
+        description="Files and folders, relative to the project, that make up the gate code.",
+    )
+    sha256: Sha256 | None = Field(
+        default=None,
+        description="Pinned digest of that code, as `cutover run` prints it; left out, nothing is pinned.",
+    )
+
+
+class Settings(Model):
+    """How a plan is run and judged; every key is optional, the nearest one wins."""
+
+    max_age_s: Seconds | None = Field(
+        default=None, description="How old a measured value may be when the run ends, in seconds."
+    )
+    decision_ttl_s: Seconds | None = Field(
+        default=None, description="How long a GO may be used after it was decided, in seconds."
+    )
+    gate_timeout_s: Seconds | None = Field(
+        default=None, description="Time limit of one gate, in seconds, unless the gate names its own."
+    )
+    run_deadline_s: Seconds | None = Field(
+        default=None, description="Time limit of the whole run, in seconds."
+    )
+    runner: Literal["in-process", "supervised"] | None = Field(
+        default=None,
+        description="`supervised` demands `cutover run`; `in-process` accepts any way of running.",
+    )
+    development_key: bool | None = Field(
+        default=None,
+        description="Whether a key made on the spot may sign the evidence, and a policy, of this environment.",
+    )
+    min_samples: Samples | None = Field(
+        default=None,
+        description="Fewest samples behind every measurement whose limit names no minimum itself.",
+    )
+    gate_code: GateCode | None = Field(
+        default=None, description="The gate code, and the digest it must have."
+    )
+    clock_tolerance_s: Tolerance | None = Field(
+        default=None,
+        description="How far clocks may be apart before a measurement counts as from the future, in seconds.",
+    )
+
+
+class LimitEntry(Model):
+    """What a measurement must satisfy: exactly one of at_least, at_most, between, equals, one_of."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [o]} for o in ("at_least", "at_most", "between", "equals", "one_of")]
+        }
+    )
+
+    at_least: Number | None = Field(default=None, description="The value is this number or more.")
+    at_most: Number | None = Field(default=None, description="The value is this number or less.")
+    between: Annotated[tuple[Number, ...], Field(strict=False, min_length=2, max_length=2)] | None = Field(
+        default=None, description="[low, high]: the value lies between both, which are included."
+    )
+    equals: Bound | None = Field(default=None, description="The value is exactly this number or text.")
+    one_of: Annotated[tuple[Bound, ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="The value is one of these, all numbers or all texts."
+    )
+    unit: Trimmed = Field(
+        default="1", description="The unit of the value, compared letter for letter and never converted."
+    )
+    min_samples: Samples | None = Field(
+        default=None, description="Fewest samples behind the value; otherwise the setting of that name."
+    )
+    max_age_s: Seconds | None = Field(
+        default=None, description="How old the value may be, in seconds; otherwise the setting of that name."
+    )
+
+
+class RequireEntry(Model):
+    """A parametrized gate with its instances, by name or by count."""
+
+    gate: Id = Field(description="The gate's id.")
+    instances: (
+        Annotated[
+            Annotated[Annotated[tuple[Trimmed, ...], Field(strict=False, min_length=1)], Tag("<list>")]
+            | Annotated[Count, Tag("<count>")],
+            Discriminator(
+                _kind,
+                custom_error_type="instances_type",
+                custom_error_message="expected a list of instance names, or their number",
+            ),
+        ]
+        | None
+    ) = Field(
+        default=None, description="Names of the instances (the part in brackets), or how many there are."
+    )
+
+
+Requires = Annotated[
+    tuple[
+        Annotated[
+            Annotated[Id, Tag("<text>")] | Annotated[RequireEntry, Tag("<object>")],
+            Discriminator(
+                _kind,
+                custom_error_type="requires_type",
+                custom_error_message="expected a gate id, or an object with gate and instances",
+            ),
+        ],
+        ...,
+    ],
+    Field(strict=False, min_length=1),
+]
+Limits = dict[GateKey, dict[Trimmed, LimitEntry]]
+
+
+class Plan(Model):
+    """Which gates must be proven green, and how they are run."""
+
+    phase: Literal["preflight", "rehearsal", "canary", "postcutover", "rollback", "orr", "bigbang"] | None = (
+        Field(
+            default=None,
+            description="The phase marker whose gates are run; may be left out when the plan's name is one.",
+        )
+    )
+    requires: Requires = Field(description="The gates that must be proven green; absence is NO-GO.")
+    settings: Settings = Field(default=Settings(), description="Settings of this plan.")
+
+
+class PlanOverride(Model):
+    """What an environment changes in a plan."""
+
+    requires: Requires = Field(description="Replaces the plan's list as a whole.")
+
+
+class Subject(Model):
+    """What is released: exactly one way to learn its SHA-256."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [o]} for o in ("sha256", "files", "command", "git")]}
+    )
+
+    name: Trimmed = Field(description="The subject's name in the evidence.")
+    sha256: Sha256 | None = Field(default=None, description="The digest itself.")
+    files: Trimmed | None = Field(
+        default=None, description="A glob; every file that matches is a subject's content."
+    )
+    command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = Field(
+        default=None, description="A command, as a list, that prints the digest as hex or sha256:hex."
+    )
+    git: Trimmed | None = Field(
+        default=None, description="A revision, such as HEAD, whose commit is the subject."
+    )
+
+
+class Environment(Model):
+    """What differs in one environment."""
+
+    sandbox: bool = Field(
+        default=False,
+        description="True in the environment named sandbox, and only there: nobody accepts its evidence.",
+    )
+    settings: Settings = Field(default=Settings(), description="Settings of this environment; they win.")
+    plans: dict[Id, PlanOverride] = Field(default={}, description="Plans whose requirements differ here.")
+    limits: Limits = Field(
+        default={},
+        description="Limits that differ here; each replaces the limit of that gate and measurement whole.",
+    )
+    targets: dict[Id, Trimmed] = Field(
+        default={}, description="Addresses of what is measured; `embedded` starts the sandbox service."
+    )
+    subjects: Annotated[tuple[Subject, ...], Field(strict=False)] = Field(
+        default=(), description="What is released, when the run is not told."
+    )
+
+
+class Document(Model):
+    """A go/no-go policy of pytest-cutover: which gates a plan requires, and within which limits."""
+
+    model_config = ConfigDict(title="pytest-cutover policy, format 1")
+
+    schema_uri: str | None = Field(default=None, alias="$schema", description="For editors; ignored.")
+    format: Literal[1] = Field(description="Version of this file format.")
+    name: Trimmed = Field(description="The policy's name in evidence and reports.")
+    version: Annotated[int, Field(ge=1, le=2**53 - 1)] = Field(
+        description="The policy's own serial number; raise it with every change."
+    )
+    expires: str | None = Field(
+        default=None,
+        description="The policy judges nothing after this time (RFC 3339, UTC with Z).",
+        json_schema_extra={"format": "date-time", "pattern": "Z$"},
+    )
+    default_environment: Id | None = Field(
+        default=None, description="The environment when the run names none."
+    )
+    defaults: Settings = Field(default=Settings(), description="Settings of every plan and environment.")
+    plans: Annotated[dict[Id, Plan], Field(min_length=1)] = Field(description="Plans by name.")
+    limits: Limits = Field(description="Limits by gate (or one instance, `id[param]`) and measurement.")
+    environments: Annotated[dict[Id, Environment], Field(min_length=1)] = Field(
+        description="Environments by name."
+    )
