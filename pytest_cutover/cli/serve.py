@@ -1,0 +1,81 @@
+"""`cutover serve`: the sandbox service, in the foreground."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.cli import Parser
+from pytest_cutover.service.config import CHECK_NAMES, ServiceConfig, with_broken
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def run(argv: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT, then exit with 0."""
+    options = _parser().parse_args(argv)
+    rootdir = Path(options.root).resolve()
+    state = Path(options.state).resolve() if options.state else rootdir / "var" / "cutover" / "service"
+    policy = Path(options.policy).resolve() if options.policy else rootdir / "configs" / "policy.json"
+    config = ServiceConfig(
+        state=state,
+        rootdir=rootdir,
+        policy=policy if options.policy or policy.is_file() else None,
+        environ=dict(os.environ),
+    )
+    config = with_broken(config, options.broken)
+    for name in config.broken:
+        print(f"rehearsal: the check {name} is broken on purpose", file=sys.stderr)
+    if not _is_loopback(options.host):
+        print(f"warning: {options.host} is not loopback, and this service knows no users", file=sys.stderr)
+
+    from pytest_cutover.service.server import serve
+
+    return serve(config, host=options.host, port=options.port, follow_stdin=options.follow_stdin)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="cutover serve",
+        description="Run the sandbox service. Prints one JSON line with its url when it accepts connections.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_port, default=0, help="port; 0 takes a free one (default: %(default)s)"
+    )
+    parser.add_argument("--root", default=".", metavar="DIR", help="the project (default: this folder)")
+    parser.add_argument(
+        "--state", metavar="DIR", help="orders and request log (default: ROOT/var/cutover/service)"
+    )
+    parser.add_argument(
+        "--policy", metavar="FILE", help="policy to check (default: ROOT/configs/policy.json)"
+    )
+    parser.add_argument(
+        "--break",
+        dest="broken",
+        action="append",
+        default=[],
+        choices=CHECK_NAMES,
+        metavar="CHECK",
+        help=f"rehearsal: make a check really fail, to see its gate turn red ({', '.join(CHECK_NAMES)})",
+    )
+    parser.add_argument("--follow-stdin", action="store_true", help="end when standard input ends")
+    return parser
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise ValueError(text)
+    return number
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
