@@ -1,0 +1,102 @@
+"""What `cutover verify` and `admit` share: reading files within bounds, words that a terminal can take."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.trust import find_anchor
+from pytest_cutover.model import parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from pytest_cutover.cli import Parser
+    from pytest_cutover.evidence.problems import EvidenceProblem
+    from pytest_cutover.keys.trust import Anchor
+
+MAX_FILE_BYTES = 512 * 1024 * 1024
+"""Evidence of 100 000 gates is a fifth of this; more is a device or a mistake."""
+
+
+def read(path: Path) -> bytes:
+    """The bytes of the file at `path`.
+
+    Raises:
+        ConfigError: missing, unreadable or absurdly large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except (OSError, ValueError) as exc:  # ValueError: a null byte in the name
+        reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else "not a usable file name"
+        raise ConfigError(f"cannot read {path}: {reason}", hint="give a run folder or a bundle") from None
+    except MemoryError:
+        raise ConfigError(f"cannot read {path}: it does not fit into memory") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"cannot read {path}: it is larger than {MAX_FILE_BYTES} bytes")
+    return data
+
+
+def read_if_there(path: Path) -> bytes | None:
+    """The bytes of the file at `path`; None when there is none."""
+    return read(path) if os.path.lexists(path) else None
+
+
+def anchor(option: str | None) -> Anchor:
+    """The trust anchor for a command run in this folder.
+
+    Raises:
+        ConfigError: there is nothing to trust, or it cannot be used.
+    """
+    found = find_anchor(option, os.environ, Path.cwd())
+    if found is None:
+        raise ConfigError(
+            "there is no trusted key to verify with",
+            hint="give --trust FILE (or CUTOVER_TRUST); `cutover keys show KEY` prints an entry for it",
+        )
+    return found
+
+
+def add_time(parser: Parser, text: str) -> None:
+    """The option --at, checked before any file is read."""
+    parser.add_argument("--at", metavar="TIME", type=_time, help=text)
+
+
+def _time(text: str) -> datetime:
+    import argparse
+
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"expected a UTC time such as 2026-11-21T08:48:00Z, got {text!r}"
+        ) from None
+
+
+def plain(text: str) -> str:
+    """Text from evidence without what could steer or break a terminal: control and unpaired characters."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def show(lines: Iterable[str]) -> None:
+    """Lines on standard output, whatever its encoding can say."""
+    encoding = sys.stdout.encoding or "ascii"
+    for line in lines:
+        print(plain(line).encode(encoding, "backslashreplace").decode(encoding))
+
+
+def problem_lines(problems: Iterable[EvidenceProblem]) -> Iterable[str]:
+    """One line per problem: its code, where, what."""
+    for problem in problems:
+        where = "" if problem.where is None else f"{problem.where}: "
+        yield f"  {problem.code.code:<22} {where}{problem.message}"
+
+
+def short(digest: str) -> str:
+    """A hex digest as people compare it."""
+    return f"{digest[:16]}…" if len(digest) > 16 else digest

@@ -1,0 +1,111 @@
+"""`cutover verify`: prove that evidence is whole, unchanged and signed. It says nothing about admission."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.cli import Parser, _evidence
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
+from pytest_cutover.evidence.verify import Verification, looks_like_bundle, verify_bundle
+from pytest_cutover.model import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_cutover.evidence.statements import DecisionClaims
+    from pytest_cutover.keys.trust import Anchor
+
+VALID, INVALID = 0, 1
+
+
+def run(argv: Sequence[str]) -> int:
+    """Verify one bundle or run folder; 0 valid, 1 invalid, 2 unusable."""
+    options = _parser().parse_args(argv)
+    anchor = _evidence.anchor(options.trust)
+    bundle_path, report_path = _paths(Path(options.evidence), options.report)
+    report = _evidence.read_if_there(report_path)
+    if report is not None and not bundle_path.exists():
+        verification = _unsigned(anchor)
+    else:
+        bundle = _evidence.read(bundle_path)
+        if not looks_like_bundle(bundle):
+            raise ConfigError(
+                f"{bundle_path} is not a bundle: no line of it is a DSSE envelope",
+                hint=f"a run folder holds it as {BUNDLE_FILE}",
+            )
+        verification = verify_bundle(bundle, report, anchor, options.at)
+    if options.json:
+        print(json.dumps({"bundle": str(bundle_path), **verification.to_json()}, indent=1))
+    else:
+        _evidence.show(_lines(bundle_path, verification))
+    return VALID if verification.is_valid else INVALID
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="cutover verify",
+        description="Prove that evidence is whole, unchanged and signed by a trusted key. "
+        "A NO-GO whose evidence is intact is valid: ask `cutover admit` what may be deployed.",
+        epilog="exit codes: 0 valid, 1 invalid, 2 unusable input, 64 usage",
+    )
+    parser.add_argument(
+        "evidence", metavar="BUNDLE|RUNDIR", help=f"a {BUNDLE_FILE}, or the run folder that holds it"
+    )
+    parser.add_argument(
+        "--report", metavar="FILE", help=f"the report, when it is not {REPORT_FILE} beside the bundle"
+    )
+    parser.add_argument(
+        "--trust", metavar="FILE", help="trusted keys (else CUTOVER_TRUST, else configs/trust.json)"
+    )
+    _evidence.add_time(parser, "also check that the decision was in force at this time (UTC, with Z)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    return parser
+
+
+def _paths(evidence: Path, report: str | None) -> tuple[Path, Path]:
+    folder = evidence if evidence.is_dir() else evidence.parent
+    bundle = folder / BUNDLE_FILE if evidence.is_dir() else evidence
+    return bundle, folder / REPORT_FILE if report is None else Path(report)
+
+
+def _unsigned(anchor: Anchor) -> Verification:
+    problem = EvidenceProblem(
+        ProblemCode.BUNDLE_MISSING, "the evidence is not signed, or its bundle was removed"
+    )
+    return Verification((problem,), None, (), None, None, anchor)
+
+
+def _lines(path: Path, found: Verification) -> Iterator[str]:
+    if found.is_valid:
+        yield f"VALID    {path}: whole, unchanged, and signed"
+    else:
+        yield f"INVALID  {path}"
+        yield from _evidence.problem_lines(found.problems)
+        yield "do not rely on this evidence"
+    if found.decision is not None:
+        yield from decision_lines(found.decision, believed=found.is_valid)
+    for key in found.signers:
+        yield f"signed   by {key.name} ({key.public.kind.value} {_evidence.short(key.keyid)})"
+    yield f"trust    {found.anchor.description}"
+
+
+def decision_lines(decision: DecisionClaims, *, believed: bool) -> Iterator[str]:
+    """The decision for people: verdict, times, what it is about."""
+    word = "verdict " if believed else "claimed "
+    yield f"{word} {decision.verdict.value} (exit {int(decision.exit_code)})"
+    yield f"decided  {rfc3339(decision.decided_at)}, expires {rfc3339(decision.expires_at)}"
+    sandbox = ", sandbox: admits nothing elsewhere" if decision.sandbox else ""
+    yield f"for      environment {decision.environment}{sandbox}; plan {decision.plan}; {decision.runner.value}"
+    yield f"run      {decision.run_id}"
+    for subject in decision.subjects:
+        yield from (f"subject  {subject.name} {name}:{value}" for name, value in subject.digest.items())
+    yield f"policy   {decision.policy_digest}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:]))

@@ -1,0 +1,236 @@
+"""May this digest go into this environment now? Asked at deploy time, of evidence, not of an exit code.
+
+The newest decision about the digest and environment counts, so a NO-GO takes back an older GO. Evidence
+that does not verify but may be newer refuses as well: damaging a NO-GO must not bring a GO back.
+Pure: bundles, keys and the time are arguments.
+
+**Not seen here:** evidence that was removed as a whole. Only a transparency log shows that.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.evidence.verify import Verification, time_problems, verify_bundle
+from pytest_cutover.keys.trust import AnchorSource
+from pytest_cutover.model import SANDBOX, parse_rfc3339, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from pytest_cutover.evidence.statements import DecisionClaims
+    from pytest_cutover.keys.trust import Anchor
+
+_ALGORITHMS = {"sha256": (64,), "sha384": (96,), "sha512": (128,), "gitCommit": (40, 64), "gitTree": (40, 64)}
+_RUN_ID = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9a-f]+")
+
+_LONGEST_RUN = timedelta(days=1)
+"""A run begun longer ago than this was decided before; policies end runs after 30 minutes by default."""
+
+_SHOWN = 5
+"""Runs, and problems of a run, that an answer lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Evidence that was found: its bundle (None: unsigned) and the report beside it."""
+
+    name: str
+    bundle: bytes | None
+    report: bytes | None
+    run_id: str | None = None  # from the folder's name: a hint about how old it is, and nothing more
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a deploy step asks."""
+
+    algorithm: str
+    digest: str
+    environment: str
+    at: datetime
+    policy_digest: str | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"{self.algorithm}:{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The answer: admitted only when there is no problem."""
+
+    question: Question
+    problems: tuple[EvidenceProblem, ...]
+    chosen: str | None  # the evidence the answer rests on
+    verification: Verification | None
+    anchor: Anchor
+
+    @property
+    def is_admitted(self) -> bool:
+        return not self.problems and self.verification is not None
+
+    def to_json(self) -> dict[str, Any]:
+        found = self.verification
+        return {
+            "admitted": self.is_admitted,
+            "digest": self.question.subject,
+            "environment": self.question.environment,
+            "at": rfc3339(self.question.at),
+            "policy_digest": self.question.policy_digest,
+            "evidence": self.chosen,
+            "decision": None if found is None or found.decision is None else found.decision.to_json(),
+            "trust": {
+                "source": self.anchor.source.value,
+                "integrity_only": self.anchor.integrity_only,
+                "description": self.anchor.description,
+            },
+            "problems": [p.to_json() for p in self.problems],
+        }
+
+
+def parse_digest(text: str) -> tuple[str, str]:
+    """Algorithm and lowercase hex of `sha256:…`, or another of in-toto's digests.
+
+    Raises:
+        ValueError: unknown algorithm or not its number of hex digits.
+    """
+    algorithm, _, digest = text.partition(":")
+    lengths = _ALGORITHMS.get(algorithm)
+    if lengths is None:
+        raise ValueError(f"expected sha256:HEX (or {', '.join(list(_ALGORITHMS)[1:])}), got {text!r}")
+    if len(digest) not in lengths or not re.fullmatch("[0-9a-f]+", digest):
+        expected = " or ".join(str(n) for n in lengths)
+        raise ValueError(f"expected {expected} lowercase hex digits after {algorithm}:, got {digest!r}")
+    return algorithm, digest
+
+
+def admit(question: Question, candidates: Sequence[Candidate], anchor: Anchor) -> Admission:
+    """Whether the newest verified decision about this digest and environment is an unexpired GO.
+
+    Raises:
+        ValueError: `question.at` is naive.
+    """
+    if question.at.tzinfo is None:
+        raise ValueError("at must be timezone-aware")
+    signed = [(c, c.bundle, c.report) for c in candidates if c.bundle is not None]
+    checked = [(c, verify_bundle(bundle, report, anchor)) for c, bundle, report in signed]
+    verified = [(c, v, v.decision) for c, v in checked if v.is_valid and v.decision is not None]
+    fitting = [
+        (c, v, d) for c, v, d in verified if _is_about(d, question) and d.environment == question.environment
+    ]
+    # Of two decisions made at the same instant the one that refuses counts.
+    newest = max(fitting, key=lambda found: (found[2].decided_at, not found[2].is_go), default=None)
+    since = None if newest is None else newest[2].decided_at
+    problems = [p for c, v in checked if not v.is_valid for p in _doubts(c, v, question, since)]
+    if newest is None:
+        if not problems:
+            strangers = [] if verified else _strangers(checked)
+            problems = strangers or _nothing_fits(question, candidates, [d for _, _, d in verified])
+        return Admission(question, tuple(problems), None, None, anchor)
+    candidate, verification, decision = newest
+    problems = [*_refusals(question, decision, verification), *problems]
+    return Admission(question, tuple(problems), candidate.name, verification, anchor)
+
+
+def _is_about(decision: DecisionClaims, question: Question) -> bool:
+    # Without a named subject a statement is about its own report, which nobody deploys.
+    named = [s for s in decision.subjects if s.digest.get("sha256") != decision.report_digest]
+    return any(s.digest.get(question.algorithm) == question.digest for s in named)
+
+
+def _refusals(
+    question: Question, decision: DecisionClaims, verification: Verification
+) -> list[EvidenceProblem]:
+    out = []
+    if not decision.is_go:
+        codes = list(dict.fromkeys(f["code"] for f in decision.findings))
+        more = f" and {len(codes) - 5} more" if len(codes) > 5 else ""
+        reasons = f": {', '.join(codes[:5])}{more}" if codes else ""
+        message = (
+            f"run {decision.run_id} is {decision.verdict.value} (exit {int(decision.exit_code)}){reasons}"
+        )
+        out.append(EvidenceProblem(ProblemCode.DECISION_NOT_GO, message))
+    out += time_problems(decision, verification.signers, question.at)
+    if question.environment != SANDBOX:
+        if decision.sandbox:
+            message = f"run {decision.run_id} was made in a sandbox"
+            out.append(EvidenceProblem(ProblemCode.SANDBOX_EVIDENCE, message))
+        if verification.anchor.source is AnchorSource.DEVELOPMENT:
+            message = "the only trusted key is this machine's development key"
+            out.append(EvidenceProblem(ProblemCode.TRUST_DEVELOPMENT, message))
+    if question.policy_digest is not None and decision.policy_digest != question.policy_digest:
+        message = f"decided under {decision.policy_digest}, demanded is {question.policy_digest}"
+        out.append(EvidenceProblem(ProblemCode.POLICY_MISMATCH, message))
+    return out
+
+
+def _nothing_fits(
+    question: Question, candidates: Sequence[Candidate], decisions: Sequence[DecisionClaims]
+) -> list[EvidenceProblem]:
+    """Why no verified decision answers the question."""
+    if not any(c.bundle is not None for c in candidates):
+        found = f"{len(candidates)} unsigned runs" if candidates else "no run at all"
+        return [EvidenceProblem(ProblemCode.EVIDENCE_NONE, f"there is {found}")]
+    elsewhere = [d for d in decisions if _is_about(d, question)]
+    if not elsewhere:
+        message = f"{len(decisions)} verified decisions, none about {question.subject}"
+        return [EvidenceProblem(ProblemCode.SUBJECT_MISMATCH, message)]
+    names = ", ".join(sorted({d.environment for d in elsewhere}))
+    message = f"decided for {names}, asked is {question.environment}"
+    out = [EvidenceProblem(ProblemCode.ENVIRONMENT_MISMATCH, message)]
+    if any(d.sandbox for d in elsewhere):
+        out.append(
+            EvidenceProblem(ProblemCode.SANDBOX_EVIDENCE, "what was decided, was decided in the sandbox")
+        )
+    return out
+
+
+# -- evidence that does not verify -----------------------------------------------------------
+
+
+def _doubts(
+    candidate: Candidate, found: Verification, question: Question, since: datetime | None
+) -> list[EvidenceProblem]:
+    """Problems of evidence that could be a newer decision about the same; none when it surely is not."""
+    if not any(key.keyid.encode() in (candidate.bundle or b"") for key in found.anchor.keys):
+        return []  # nothing in it claims to be from a trusted key: somebody else's evidence, not damaged evidence
+    if found.decision is not None:  # signed by a trusted key, so what it says about itself stands
+        if found.decision.environment != question.environment or not _is_about(found.decision, question):
+            return []
+        if since is not None and found.decision.decided_at < since:
+            return []
+    elif since is not None and _surely_before(candidate.run_id, since):
+        return []
+    message = f"it could be a newer decision, and has {len(found.problems)} problems"
+    return [EvidenceProblem(ProblemCode.EVIDENCE_DOUBTFUL, message, candidate.name), *_of(candidate, found)]
+
+
+def _surely_before(run_id: str | None, since: datetime) -> bool:
+    begun = None if run_id is None else _RUN_ID.fullmatch(run_id)
+    if begun is None:
+        return False
+    try:
+        at = parse_rfc3339("{}-{}-{}T{}:{}:{}Z".format(*begun.groups()))
+    except ValueError:
+        return False
+    return at + _LONGEST_RUN < since
+
+
+def _strangers(checked: Sequence[tuple[Candidate, Verification]]) -> list[EvidenceProblem]:
+    """What is wrong with the newest evidence, when none of it verifies."""
+    return [p for candidate, found in checked[:_SHOWN] if not found.is_valid for p in _of(candidate, found)]
+
+
+def _of(candidate: Candidate, found: Verification) -> list[EvidenceProblem]:
+    return [
+        EvidenceProblem(
+            p.code, p.message, candidate.name if p.where is None else f"{candidate.name} {p.where}"
+        )
+        for p in found.problems[:_SHOWN]
+    ]

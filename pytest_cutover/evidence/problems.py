@@ -1,0 +1,151 @@
+"""The problem codes of `cutover verify` and `cutover admit`: why evidence does not prove, or does not admit.
+
+Codes are stable: they are never renamed or reused, only added, like those of `reasons.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class ProblemCode(Enum):
+    """One stable code and the sentence the reference page prints for it."""
+
+    code: str
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> ProblemCode:
+        """Let `ProblemCode("report.digest")` find the member: the code alone is the value."""
+        member = object.__new__(cls)
+        member._value_ = code
+        member.code = code
+        member.meaning = meaning
+        return member
+
+    # -- the bundle as a file
+    BUNDLE_MISSING = ("bundle.missing", "There is a report and no bundle: the evidence is not signed.")
+    BUNDLE_MALFORMED = (
+        "bundle.malformed",
+        "The bundle is not a sequence of lines that each end in a newline: it was cut off or edited.",
+    )
+
+    # -- one envelope
+    ENVELOPE_MALFORMED = (
+        "envelope.malformed",
+        "A line is not, byte for byte, an envelope as this project writes it.",
+    )
+    ENVELOPE_TYPE = (
+        "envelope.type",
+        "An envelope carries a payload type that does not belong into a bundle.",
+    )
+
+    # -- signatures
+    SIGNATURE_UNTRUSTED = ("signature.untrusted", "No key of the trust anchor has the key id that signed.")
+    SIGNATURE_INVALID = (
+        "signature.invalid",
+        "The signature does not fit the payload: one of them was changed.",
+    )
+    SIGNATURE_ROLE = ("signature.role", "The key that signed is not trusted for decisions.")
+    SIGNATURE_ENVIRONMENT = (
+        "signature.environment",
+        "The key that signed is not trusted for this environment.",
+    )
+    SIGNATURE_EXPIRED = (
+        "signature.expired",
+        "The key that signed was not, or is no longer, valid at the time that counts.",
+    )
+
+    # -- the set of envelopes
+    MANIFEST_MISSING = ("manifest.missing", "The last line is not the signed list of all other lines.")
+    MANIFEST_MISMATCH = (
+        "manifest.mismatch",
+        "The lines are not exactly those, in exactly that order, that were signed together.",
+    )
+    STATEMENT_MALFORMED = ("statement.malformed", "A signed payload is not a statement this project writes.")
+    STATEMENT_MISSING = (
+        "statement.missing",
+        "A bundle holds one statement of each kind, and one is not there.",
+    )
+    STATEMENT_DUPLICATE = (
+        "statement.duplicate",
+        "A bundle holds two statements of one kind, or two policies.",
+    )
+    STATEMENT_UNKNOWN = (
+        "statement.unknown",
+        "A statement has a predicate type that does not belong into a bundle.",
+    )
+    STATEMENT_DISAGREES = (
+        "statement.disagrees",
+        "A statement says something else than the report: another run, subject, environment or measurement.",
+    )
+
+    # -- the report
+    REPORT_MISSING = ("report.missing", "The report the bundle was signed with is not there.")
+    REPORT_DIGEST = ("report.digest", "The report is not, byte for byte, the one the bundle was signed with.")
+    REPORT_MALFORMED = (
+        "report.malformed",
+        "The report cannot be read, although it is the one that was signed.",
+    )
+    REPORT_DISAGREES = ("report.disagrees", "The report's summary says something else than its own journal.")
+
+    # -- the policy
+    POLICY_MISSING = (
+        "policy.missing",
+        "The report calls the policy signed, and the bundle does not hold it.",
+    )
+    POLICY_DISAGREES = ("policy.disagrees", "The policy in the bundle is not the one the decision names.")
+    POLICY_UNTRUSTED = (
+        "policy.untrusted",
+        "No key of the trust anchor that may sign policies signed this policy.",
+    )
+
+    # -- the decision
+    DECISION_INPUTS = (
+        "decision.inputs",
+        "The decision does not rest on exactly the other envelopes of the bundle.",
+    )
+    DECISION_DISAGREES = (
+        "decision.disagrees",
+        "The signed verdict is not what the journal and the policy in the report give when judged again.",
+    )
+    DECISION_EXPIRED = ("decision.expired", "The decision's time is over: a new run is needed.")
+    DECISION_NOT_YET = (
+        "decision.not-yet",
+        "The decision was made later than the time asked about: a clock is wrong.",
+    )
+
+    # -- admission
+    DECISION_NOT_GO = ("decision.not-go", "The newest decision for this digest and environment is not GO.")
+    EVIDENCE_NONE = ("evidence.none", "No signed evidence was found.")
+    EVIDENCE_DOUBTFUL = (
+        "evidence.doubtful",
+        "Evidence that may be newer does not verify: it could hide a NO-GO.",
+    )
+    SUBJECT_MISMATCH = ("subject.mismatch", "No verified decision is about this digest.")
+    ENVIRONMENT_MISMATCH = (
+        "environment.mismatch",
+        "The decisions about this digest are for other environments.",
+    )
+    SANDBOX_EVIDENCE = ("sandbox.evidence", "Sandbox evidence admits nothing outside of the sandbox.")
+    POLICY_MISMATCH = ("policy.mismatch", "The decision was made under another policy than the one demanded.")
+    TRUST_DEVELOPMENT = (
+        "trust.development",
+        "A development key of this machine admits nothing outside of the sandbox.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceProblem:
+    """One thing wrong with evidence, and where."""
+
+    code: ProblemCode
+    message: str
+    where: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        out = {"code": self.code.code, "message": self.message}
+        if self.where is not None:
+            out["where"] = self.where
+        return out

@@ -1,0 +1,221 @@
+"""report.json: one run in plain JSON, for people and tools; the bundle signs its digest.
+
+Layout (format 1): top-level keys one per line, journal events verbatim, one per line. A journal line that
+is not JSON, or was cut off, is kept as `{"damaged_base64": "…"}`; the journal comes back byte for byte.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover import strictjson
+from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.statements import encode, texts
+from pytest_cutover.model import EffectivePolicy, rfc3339
+from pytest_cutover.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_cutover.model import Decision, GateDecision, Limit, RunRecord
+
+FORMAT = 1
+KIND = "pytest-cutover evidence report"
+
+_JOURNAL = b'\n"journal":[\n'
+_END = b"\n]}\n"
+_DAMAGED = re.compile(rb'\{"damaged_base64":"([A-Za-z0-9+/]*={0,2})"\}')
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report that was read back. Believe it only after its digest was found in a verified bundle."""
+
+    signed: bool
+    run: Mapping[str, Any]
+    policy: EffectivePolicy
+    decision: Mapping[str, Any]
+    journal: tuple[bytes, ...]
+
+
+def build_report(
+    events: Sequence[bytes], record: RunRecord, policy: EffectivePolicy, decision: Decision, *, signed: bool
+) -> bytes:
+    """The report's bytes; `events` are the journal's lines as they were written, each with its newline."""
+    limits: dict[int, str] = {}
+    gates = b",\n".join([_gate(g, limits) for g in decision.gates])
+    findings = b",\n".join([encode(f.to_json()) for f in decision.findings])
+    verdict = {
+        "verdict": decision.verdict.value,
+        "exit_code": int(decision.exit_code),
+        "decided_at": rfc3339(decision.decided_at),
+        "expires_at": rfc3339(decision.expires_at),
+    }
+    return b"".join(
+        (
+            b'{"format":%d,\n"kind":%b,\n"signed":%b,\n' % (FORMAT, encode(KIND), encode(signed)),
+            b'"run":%b,\n' % encode(run_summary(record)),
+            b'"policy":%b,\n' % encode(policy.to_json()),
+            b'"decision":%b,\n' % encode(verdict)[:-1],
+            b'"findings":[\n%b],\n' % findings if findings else b'"findings":[],\n',
+            b'"gates":[\n%b]},' % gates if gates else b'"gates":[]},',
+            _JOURNAL,
+            b",\n".join(_journal_lines(events, record)),
+            _END,
+        )
+    )
+
+
+def run_summary(record: RunRecord) -> dict[str, Any]:
+    """The run in short; everything in it follows from the journal."""
+    return {
+        "run_id": record.run_id,
+        "nonce": record.nonce,
+        "plan": record.plan,
+        "environment": record.environment,
+        "sandbox": record.sandbox,
+        "runner": record.runner.value,
+        "signer": record.signer.value,
+        "shard": None if record.shard is None else str(record.shard),
+        "subjects": [{"name": str(s.name), "digest": texts(s.digest)} for s in record.subjects],
+        "policy_digest": record.policy_digest,
+        "gate_code_digest": record.gate_code_digest,
+        "started_at": rfc3339(record.started_at),
+        "finished_at": None if record.finished_at is None else rfc3339(record.finished_at),
+        "complete": record.complete,
+        "collected": len(record.collected),
+        "deselected": len(record.deselected),
+        "finished": len(record.results),
+        "versions": texts(record.versions),
+        "target": texts(record.target),
+    }
+
+
+def read_report(data: bytes) -> Report:
+    """The report in `data`, its journal byte for byte.
+
+    Raises:
+        EvidenceError: not a report of format 1.
+    """
+    head, found, rest = data.partition(_JOURNAL)
+    if not found or not rest.endswith(_END[1:]):
+        raise EvidenceError("expected a report that ends with its journal")
+    try:
+        document = strictjson.loads(head + b'\n"journal":[]}')
+    except ValueError as exc:
+        raise EvidenceError(f"expected a report in JSON: {exc}") from None
+    names = ("format", "kind", "signed", "run", "policy", "decision", "journal")
+    if not isinstance(document, dict) or tuple(document) != names:
+        raise EvidenceError(f"expected a report with {', '.join(names)}")
+    if type(document["format"]) is not int or document["format"] != FORMAT or document["kind"] != KIND:
+        raise EvidenceError(f"expected a report of format {FORMAT}, got {document['format']!r:.40}")
+    for name, kind in (("signed", bool), ("run", dict), ("decision", dict)):
+        if not isinstance(document[name], kind):
+            raise EvidenceError(f"expected {name} to be of type {kind.__name__}")
+    return Report(
+        document["signed"],
+        document["run"],
+        _policy(document["policy"]),
+        document["decision"],
+        _journal(rest[: -len(_END)] if rest != _END[1:] else b""),
+    )
+
+
+def _policy(value: object) -> EffectivePolicy:
+    try:
+        return EffectivePolicy.from_json(_floats(value))
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
+        raise EvidenceError(f"the report's policy is malformed: {ascii(str(exc))[:100]}") from None
+
+
+def _floats(value: Any) -> Any:
+    """The policy's durations as the floats they were written from; its limits are texts already."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, dict):
+        return {k: _floats(v) for k, v in value.items()}
+    return [_floats(v) for v in value] if isinstance(value, list) else value
+
+
+def _gate(gate: GateDecision, limits: dict[int, str]) -> bytes:
+    return encode(
+        {
+            "gate": gate.key,
+            "title": gate.title,
+            "required": gate.required,
+            "green": gate.green,
+            "category": gate.category,
+            "owner": gate.owner,
+            "duration_s": round(gate.duration_s, 6) if math.isfinite(gate.duration_s) else None,
+            "measurements": [
+                {
+                    "name": j.measurement.name,
+                    "measured": j.measurement.value,
+                    "unit": j.measurement.unit,
+                    "limit": None if j.limit is None else _limit_text(j.limit, limits),
+                    "green": j.green,
+                }
+                for j in gate.measurements
+            ],
+            "findings": [f.reason.code for f in gate.findings],
+        }
+    )
+
+
+def _limit_text(limit: Limit, known: dict[int, str]) -> str:
+    text = known.get(id(limit))
+    if text is None:
+        text = known[id(limit)] = limit.text()
+    return text
+
+
+# -- the journal inside the report -----------------------------------------------------------
+
+
+def _journal_lines(events: Sequence[bytes], record: RunRecord) -> list[bytes]:
+    # fold() has parsed every line already: only where it found damage is a line looked at again.
+    if any(p.reason is Reason.RUN_JOURNAL_DAMAGED for p in record.problems):
+        return [_kept(line) for line in events]
+    lines = [line[:-1] for line in events]
+    return lines if not any(b"\n" in line for line in lines) else [_kept(line) for line in events]
+
+
+def _kept(line: bytes) -> bytes:
+    body = line[:-1]
+    if line.endswith(b"\n") and b"\n" not in body and _is_json(body) and not _DAMAGED.fullmatch(body):
+        return body
+    return b'{"damaged_base64":"%b"}' % binascii.b2a_base64(line, newline=False)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        return isinstance(_DECODER.decode(body.decode()), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
+def _journal(section: bytes) -> tuple[bytes, ...]:
+    return tuple(_restored(line) for line in section.split(b",\n")) if section else ()
+
+
+def _restored(line: bytes) -> bytes:
+    damaged = _DAMAGED.fullmatch(line)
+    if damaged is None:
+        return line + b"\n"
+    try:
+        return binascii.a2b_base64(damaged[1], strict_mode=True)
+    except binascii.Error:
+        raise EvidenceError("a damaged journal line is not kept in base64") from None

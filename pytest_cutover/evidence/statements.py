@@ -1,0 +1,468 @@
+"""in-toto Statements v1 about one run: test result, gate evidence, decision, manifest.
+
+Each builder is a pure function of record, policy and decision, so that a verifier builds the same
+statement again and compares. Predicates of in-toto and SLSA keep their camelCase, ours are snake_case.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover import __version__, strictjson
+from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.envelope import envelope_digest
+from pytest_cutover.model import ExitCode, Runner, SignerKind, Subject, Verdict, parse_rfc3339, rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from pytest_cutover.model import Decision, EffectivePolicy, Finding, Limit, Requirement, RunRecord
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
+GATE_EVIDENCE = "https://pytest-cutover.dev/attestation/gate-evidence/v1"
+DECISION = "https://slsa.dev/verification_summary/v1"
+DECISION_FIELD = "https://pytest-cutover.dev/attestation/decision/v1"
+MANIFEST = "https://pytest-cutover.dev/attestation/bundle-manifest/v1"
+PREDICATES = (TEST_RESULT, GATE_EVIDENCE, DECISION, MANIFEST)
+"""Every bundle holds exactly one statement of each, the manifest last."""
+
+VERIFIER = "https://pytest-cutover.dev/decide"
+SLSA_VERSION = "1.0"
+REPORT_NAME = "report.json"
+
+_RESULTS = {Verdict.GO: "PASSED", Verdict.GO_WITH_GUARDS: "WARNED"}
+_LEVELS = {Verdict.GO: ["CUTOVER_GO"], Verdict.GO_WITH_GUARDS: ["CUTOVER_GO_WITH_GUARDS"]}
+_SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
+_URN_SAFE = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+def encode(value: Any) -> bytes:
+    """Compact JSON in ASCII: any text survives, unpaired surrogates too."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def subjects_of(record: RunRecord, report_digest: str) -> list[dict[str, Any]]:
+    """The `subject` of every statement: what is released, or the report itself when nothing was named."""
+    if not record.subjects:
+        return [{"name": REPORT_NAME, "digest": {"sha256": report_digest}}]
+    return [{"name": str(s.name), "digest": texts(s.digest)} for s in record.subjects]
+
+
+def texts(mapping: Mapping[Any, Any]) -> dict[str, str]:
+    """Keys and values as text: a journal that gate code wrote to may hold anything."""
+    return {str(key): str(value) for key, value in mapping.items()}
+
+
+def run_result(record: RunRecord, policy: EffectivePolicy, decision: Decision, report_digest: str) -> bytes:
+    """in-toto test-result v0.1. It cannot say what is missing: `result` is PASSED only when the verdict is GO."""
+    run: dict[str, Any] = {
+        "name": "run",
+        "uri": f"urn:pytest-cutover:run:{_urn(record.run_id)}",
+        "annotations": {"run_id": record.run_id, "nonce": record.nonce, "environment": policy.environment},
+    }
+    configuration = [{"name": "policy", **_resource(_policy_uri(policy), policy.digest)}, run]
+    if _SHA256.fullmatch(record.gate_code_digest):
+        configuration.append({"name": "gate-code", **_resource(None, record.gate_code_digest)})
+    return _statement(
+        record,
+        report_digest,
+        TEST_RESULT,
+        {
+            "result": _RESULTS.get(decision.verdict, "FAILED"),
+            "configuration": configuration,
+            "passedTests": [g.key for g in decision.gates if g.green],
+            "warnedTests": [],
+            "failedTests": [g.key for g in decision.gates if not g.green],
+        },
+    )
+
+
+def gate_evidence(
+    record: RunRecord, policy: EffectivePolicy, decision: Decision, report_digest: str
+) -> bytes:
+    """Our own predicate: what was expected, collected, run and measured, and under which limits."""
+    ran = {result.nodeid for result in record.results}
+    predicate = {
+        "run_id": record.run_id,
+        "nonce": record.nonce,
+        "plan": policy.plan,
+        "environment": policy.environment,
+        "sandbox": _is_sandbox(record, policy),
+        "shard": None if record.shard is None else str(record.shard),
+        "window": {
+            "started_at": rfc3339(record.started_at),
+            "finished_at": None if record.finished_at is None else rfc3339(record.finished_at),
+        },
+        "expected": [_requirement(r) for r in policy.requires],
+        "collected": [info.key for info in record.collected],
+        "deselected": [info.key for info in record.deselected],
+        "not_run": [info.key for info in record.collected if info.nodeid not in ran],
+        "runner": record.runner.value,
+        "versions": texts(record.versions),
+        "gate_code_digest": record.gate_code_digest,
+        "complete": record.complete,
+        "measurements": _measurements(decision),
+    }
+    return _statement(record, report_digest, GATE_EVIDENCE, predicate)
+
+
+def decision_summary(
+    record: RunRecord,
+    policy: EffectivePolicy,
+    decision: Decision,
+    report_digest: str,
+    envelopes: Sequence[bytes],
+) -> bytes:
+    """A SLSA Verification Summary v1 over `envelopes`, with our verdict in a field named by URI.
+
+    `verificationResult` is PASSED for GO and GO-WITH-GUARDS alone.
+    """
+    levels = _LEVELS.get(decision.verdict, [])
+    predicate = {
+        "verifier": {"id": VERIFIER, "version": {"pytest-cutover": __version__}},
+        "timeVerified": rfc3339(decision.decided_at),
+        "resourceUri": _environment_uri(policy.environment),
+        "policy": _resource(_policy_uri(policy), policy.digest),
+        "inputAttestations": [{"digest": {"sha256": envelope_digest(e)}} for e in envelopes],
+        "verificationResult": "PASSED" if levels else "FAILED",
+        "verifiedLevels": levels,
+        "slsaVersion": SLSA_VERSION,
+        DECISION_FIELD: {
+            "verdict": decision.verdict.value,
+            "exit_code": int(decision.exit_code),
+            "decided_at": rfc3339(decision.decided_at),
+            "expires_at": rfc3339(decision.expires_at),
+            "environment": policy.environment,
+            "sandbox": _is_sandbox(record, policy),
+            "run_id": record.run_id,
+            "nonce": record.nonce,
+            "plan": policy.plan,
+            "runner": record.runner.value,
+            "signer": record.signer.value,
+            "findings": [finding_summary(f) for f in decision.findings],
+            "report": {"sha256": report_digest},
+        },
+    }
+    return _statement(record, report_digest, DECISION, predicate)
+
+
+def manifest(
+    record: RunRecord, policy: EffectivePolicy, report_digest: str, envelopes: Sequence[bytes]
+) -> bytes:
+    """The exact lines of a bundle, in order, and the report that belongs to them."""
+    predicate = {
+        "run_id": record.run_id,
+        "nonce": record.nonce,
+        "environment": policy.environment,
+        "envelopes": [{"sha256": envelope_digest(e)} for e in envelopes],
+        "report": {"sha256": report_digest},
+    }
+    return _statement(record, report_digest, MANIFEST, predicate)
+
+
+def finding_summary(finding: Finding) -> dict[str, str]:
+    """A finding as the decision names it: the words are in the report."""
+    out = {"code": finding.reason.code}
+    if finding.gate is not None:
+        out["gate"] = finding.gate
+    if finding.measurement is not None:
+        out["measurement"] = finding.measurement
+    return out
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A parsed statement of ours; parse only what was verified."""
+
+    predicate_type: str
+    subjects: tuple[Subject, ...]
+    predicate: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionClaims:
+    """What a signed decision says."""
+
+    verdict: Verdict
+    exit_code: ExitCode
+    decided_at: datetime
+    expires_at: datetime
+    environment: str
+    sandbox: bool
+    run_id: str
+    nonce: str
+    plan: str
+    runner: Runner
+    signer: SignerKind
+    subjects: tuple[Subject, ...]
+    policy_uri: str
+    policy_digest: str
+    findings: tuple[Mapping[str, str], ...]
+    report_digest: str
+    inputs: tuple[str, ...]
+
+    @property
+    def is_go(self) -> bool:
+        return self.verdict in _LEVELS
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "verdict": self.verdict.value,
+            "exit_code": int(self.exit_code),
+            "decided_at": rfc3339(self.decided_at),
+            "expires_at": rfc3339(self.expires_at),
+            "environment": self.environment,
+            "sandbox": self.sandbox,
+            "run_id": self.run_id,
+            "plan": self.plan,
+            "runner": self.runner.value,
+            "signer": self.signer.value,
+            "subjects": [{"name": s.name, "digest": dict(s.digest)} for s in self.subjects],
+            "policy": {"uri": self.policy_uri, "digest": self.policy_digest},
+            "findings": [dict(f) for f in self.findings],
+            "report": {"sha256": self.report_digest},
+        }
+
+
+def read_statement(payload: bytes) -> Statement:
+    """A statement as our builders write it: no unknown key, at least one subject with a digest.
+
+    Raises:
+        EvidenceError: anything else.
+    """
+    try:
+        document = strictjson.loads(payload)
+    except ValueError as exc:
+        raise EvidenceError(f"expected a statement in JSON: {exc}") from None
+    fields = _fields(document, "statement", ("_type", "subject", "predicateType", "predicate"))
+    if fields["_type"] != STATEMENT:
+        raise EvidenceError(f"expected a statement of type {STATEMENT}, got {fields['_type']!r:.80}")
+    subjects = fields["subject"]
+    if not isinstance(subjects, list) or not subjects:
+        raise EvidenceError("expected at least one subject")
+    if not isinstance(fields["predicate"], dict) or not isinstance(fields["predicateType"], str):
+        raise EvidenceError("expected a predicate and its type")
+    return Statement(fields["predicateType"], tuple(_subject(s) for s in subjects), fields["predicate"])
+
+
+def read_decision(statement: Statement) -> DecisionClaims:
+    """What a decision statement says; its two halves, SLSA's and ours, must agree.
+
+    Raises:
+        EvidenceError: not a decision as `decision_summary` writes it.
+    """
+    try:
+        return _decision_claims(statement)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+        raise EvidenceError(
+            f"the decision is malformed: {type(exc).__name__} {ascii(str(exc))[:100]}"
+        ) from None
+
+
+def _decision_claims(statement: Statement) -> DecisionClaims:
+    names = (
+        "verifier",
+        "timeVerified",
+        "resourceUri",
+        "policy",
+        "inputAttestations",
+        "verificationResult",
+        "verifiedLevels",
+        "slsaVersion",
+        DECISION_FIELD,
+    )
+    summary = _fields(statement.predicate, "decision", names)
+    ours = _fields(summary[DECISION_FIELD], DECISION_FIELD, _DECISION_NAMES)
+    verdict = Verdict(ours["verdict"])
+    levels = _LEVELS.get(verdict, [])
+    halves = {
+        "timeVerified": ours["decided_at"],
+        "resourceUri": _environment_uri(ours["environment"]),
+        "verificationResult": "PASSED" if levels else "FAILED",
+        "verifiedLevels": levels,
+        "slsaVersion": SLSA_VERSION,
+    }
+    for name, value in halves.items():
+        if summary[name] != value:
+            raise EvidenceError(f"the decision's {name} does not fit its verdict: {summary[name]!r:.80}")
+    if verdict in _LEVELS and ours["exit_code"] != ExitCode.GO:
+        raise EvidenceError(f"the decision says {verdict.value} with exit code {ours['exit_code']!r:.20}")
+    policy = _fields(summary["policy"], "policy", ("uri", "digest"))
+    return DecisionClaims(
+        verdict=verdict,
+        exit_code=ExitCode(ours["exit_code"]),
+        decided_at=parse_rfc3339(ours["decided_at"]),
+        expires_at=parse_rfc3339(ours["expires_at"]),
+        environment=_typed(ours["environment"], str),
+        sandbox=_typed(ours["sandbox"], bool),
+        run_id=_typed(ours["run_id"], str),
+        nonce=_typed(ours["nonce"], str),
+        plan=_typed(ours["plan"], str),
+        runner=Runner(ours["runner"]),
+        signer=SignerKind(ours["signer"]),
+        subjects=statement.subjects,
+        policy_uri=_typed(policy["uri"], str),
+        policy_digest=f"sha256:{_digest(policy['digest'])}",
+        findings=tuple(texts(f) for f in ours["findings"]),
+        report_digest=_digest(ours["report"]),
+        inputs=tuple(
+            _digest(_fields(i, "input", ("digest",))["digest"]) for i in summary["inputAttestations"]
+        ),
+    )
+
+
+_DECISION_NAMES = (
+    "verdict",
+    "exit_code",
+    "decided_at",
+    "expires_at",
+    "environment",
+    "sandbox",
+    "run_id",
+    "nonce",
+    "plan",
+    "runner",
+    "signer",
+    "findings",
+    "report",
+)
+
+
+def read_manifest(statement: Statement) -> tuple[tuple[str, ...], str]:
+    """The digests of the envelopes, in order, and of the report.
+
+    Raises:
+        EvidenceError: not a manifest as `manifest` writes it.
+    """
+    names = ("run_id", "nonce", "environment", "envelopes", "report")
+    fields = _fields(statement.predicate, "manifest", names)
+    if not isinstance(fields["envelopes"], list):
+        raise EvidenceError("expected the manifest to list envelopes")
+    return tuple(_digest(e) for e in fields["envelopes"]), _digest(fields["report"])
+
+
+def _fields(value: object, what: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise EvidenceError(f"expected the {what} to be an object, got {type(value).__name__}")
+    if set(value) != set(names):
+        odd = ascii(sorted(set(value) ^ set(names)))
+        raise EvidenceError(f"expected the {what} to hold {', '.join(names)}; missing or unknown: {odd:.200}")
+    return value
+
+
+def _digest(value: object) -> str:
+    text = _fields(value, "digest", ("sha256",))["sha256"]
+    if not isinstance(text, str) or not re.fullmatch("[0-9a-f]{64}", text):
+        raise EvidenceError(f"expected a SHA-256 in lowercase hex, got {text!r:.80}")
+    return text
+
+
+def _subject(value: object) -> Subject:
+    fields = _fields(value, "subject", ("name", "digest"))
+    name, digest = fields["name"], fields["digest"]
+    if not isinstance(name, str) or not isinstance(digest, dict) or not digest:
+        raise EvidenceError("expected a subject with name and digest")
+    if not all(isinstance(v, str) for v in digest.values()):
+        raise EvidenceError(f"expected the digests of subject {name!r:.80} to be texts")
+    return Subject(name, digest)
+
+
+def _typed(value: Any, kind: type[Any]) -> Any:
+    if type(value) is not kind:
+        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+# -- building blocks -------------------------------------------------------------------------
+
+
+def _statement(
+    record: RunRecord, report_digest: str, predicate_type: str, predicate: dict[str, Any]
+) -> bytes:
+    return encode(
+        {
+            "_type": STATEMENT,
+            "subject": subjects_of(record, report_digest),
+            "predicateType": predicate_type,
+            "predicate": predicate,
+        }
+    )
+
+
+def _is_sandbox(record: RunRecord, policy: EffectivePolicy) -> bool:
+    return policy.sandbox or record.sandbox  # either taints the evidence
+
+
+def _resource(uri: str | None, digest: str) -> dict[str, Any]:
+    out: dict[str, Any] = {} if uri is None else {"uri": uri}
+    match = _SHA256.fullmatch(digest)
+    if match is None:
+        raise ValueError(f"expected sha256:HEX, got {digest!r}")
+    return {**out, "digest": {"sha256": match[1]}}
+
+
+def _policy_uri(policy: EffectivePolicy) -> str:
+    return f"urn:pytest-cutover:policy:{_urn(policy.name)}:{policy.version}"
+
+
+def _environment_uri(environment: str) -> str:
+    return f"urn:pytest-cutover:environment:{_urn(environment)}"
+
+
+def _urn(text: str) -> str:
+    """`text` with everything but RFC 3986's unreserved characters in percent encoding."""
+    if _URN_SAFE.fullmatch(text):
+        return text
+    raw = text.encode("utf-8", "surrogatepass")
+    return "".join(chr(b) if _URN_SAFE.fullmatch(chr(b)) else f"%{b:02X}" for b in raw)
+
+
+def _requirement(requirement: Requirement) -> dict[str, Any]:
+    instances = requirement.instances
+    return {
+        "gate": requirement.gate,
+        "instances": list(instances) if isinstance(instances, tuple) else instances,
+    }
+
+
+def _measurements(decision: Decision) -> list[dict[str, Any]]:
+    bounds: dict[int, tuple[list[str], str]] = {}  # a limit is shared by the gates it judges: format it once
+    out = []
+    for gate in decision.gates:
+        for judged in gate.measurements:
+            m = judged.measurement
+            limit, operator = _limit(judged.limit, bounds)
+            out.append(
+                {
+                    "gate": gate.key,
+                    "name": m.name,
+                    "value": m.value,
+                    "unit": m.unit,
+                    "kind": m.kind.value,
+                    "limit": limit,
+                    "operator": operator,
+                    "samples": m.samples,
+                    "source": m.source,
+                    "observed_at": rfc3339(m.observed_at),
+                }
+            )
+    return out
+
+
+def _limit(
+    limit: Limit | None, known: dict[int, tuple[list[str], str]]
+) -> tuple[list[str] | None, str | None]:
+    if limit is None:
+        return None, None
+    found = known.get(id(limit))
+    if found is None:
+        found = known[id(limit)] = ([str(b) for b in limit.bounds], limit.operator.value)
+    return found
