@@ -96,12 +96,9 @@ def _policy_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) 
         yield Finding(Reason.POLICY_EMPTY, f"plan {policy.plan} requires no gate")
     if policy.signature is PolicySignature.UNTRUSTED:
         yield Finding(Reason.POLICY_UNTRUSTED, "no trusted policy key has signed the policy as it stands")
-    if policy.signature is PolicySignature.UNSIGNED:
-        # The sandbox's evidence is accepted nowhere else, so a first gate needs no key ceremony.
-        if not policy.sandbox:
-            yield Finding(
-                Reason.POLICY_UNSIGNED, "the policy is not signed", remedy="cutover policy sign FILE"
-            )
+    # The sandbox's evidence is accepted nowhere else, so a first gate needs no key ceremony.
+    if policy.signature is PolicySignature.UNSIGNED and not policy.sandbox:
+        yield Finding(Reason.POLICY_UNSIGNED, "the policy is not signed", remedy="cutover policy sign FILE")
     if policy.expires_at is not None and policy.expires_at <= now:
         yield Finding(Reason.POLICY_EXPIRED, f"the policy ended at {policy.expires_at:%Y-%m-%d %H:%M} UTC")
     of_run = (record.policy_digest, record.plan, record.environment, record.sandbox)
@@ -252,6 +249,9 @@ def judge_gate(
         raw += [(r, m, {}) for r, m in _completeness(result, judged)]
         if not phases:  # else what stopped it says it all
             raw += _absent(result, limits, judged)
+    if not required and {reason for reason, _, _ in raw} == {Reason.GATE_SKIPPED}:
+        # Not applicable exists only as absence from the plan, and here the plan does not ask.
+        raw = [(Reason.GATE_NOT_APPLICABLE, message, extra) for _, message, extra in raw]
     findings = tuple(_finding(info, reason, message, extra) for reason, message, extra in raw)
     return GateDecision(
         key=info.key,

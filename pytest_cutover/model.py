@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_cutover.reasons import Reason
 
-PHASES = ("preflight", "rehearsal", "canary", "postcutover", "rollback", "orr", "bigbang")
-"""Phase markers, in the order a cutover meets them (requirement A1)."""
-
 SANDBOX = "sandbox"
 """The one environment whose evidence nobody else accepts."""
 

@@ -173,6 +173,11 @@ class Reason(Enum):
         "The limit asks for a minimum of samples and the measurement names none.",
     )
     SAMPLES_LOW = ("measurement.samples-low", Weight.UNPROVEN, "The measurement rests on too few samples.")
+    GATE_NOT_APPLICABLE = (
+        "gate.not-applicable",
+        Weight.NOTE,
+        "A gate that the plan does not require was skipped.",
+    )
     LIMIT_DIFFERS = (
         "limit.differs",
         Weight.NOTE,
@@ -189,8 +194,8 @@ class Reason(Enum):
     RUN_COLLECT_ERROR = ("run.collect-error", Weight.UNPROVEN, "A test file could not be collected.")
     RUN_MODULE_SKIPPED = (
         "run.module-skipped",
-        Weight.UNPROVEN,
-        "A whole test file skipped itself while it was collected.",
+        Weight.NOTE,
+        "A whole test file skipped itself while it was collected; a required gate in it is also not collected.",
     )
     RUN_INTERRUPTED = (
         "run.interrupted",

@@ -64,8 +64,10 @@ class _Reader:
         self.deselected: dict[tuple[str, str], GateInfo] = {}
         self.by_worker: dict[str, frozenset[tuple[str, str]]] = {}
         self.started: dict[str, int] = {}
+        self.others: set[str] = set()
         self.results: list[GateResult] = []
         self.told = 0
+        self.expected = 0
         self.digest = hashlib.sha256()
         self.at: datetime | None = None
         self.handlers = {
@@ -85,13 +87,19 @@ class _Reader:
             if not line.endswith(b"\n"):
                 raise ValueError("the line is cut off")
             event = _DECODER.decode(line.decode())
-            if event["seq"] != number or event["seq"] is True:
-                raise ValueError(f"expected event {number}, got {event['seq']}")
+            expected, seq = self.expected, _typed(event["seq"], int)
+            if seq == -1 and event["code"] == Reason.RUN_FORKED.code:
+                self.problems.append(Problem(Reason.RUN_FORKED, str(event["message"])))
+                return
+            self.expected = seq + 1  # go on from here, so that one lost line is told once
+            if seq != expected:
+                raise ValueError(f"expected event {expected}, got {seq}")
             self.tick(event["at"])
-            self.dispatch(number, event)
+            self.dispatch(seq, event)
         except _MALFORMED as exc:
             self.damaged(f"journal line {number + 1}: {exc or type(exc).__name__}")
-        self.digest.update(line)
+        finally:
+            self.digest.update(line)
 
     def tick(self, text: str) -> None:
         at = parse_rfc3339(text)
@@ -114,14 +122,15 @@ class _Reader:
         self.handlers[kind](event)
 
     def on_collected(self, event: Mapping[str, Any]) -> None:
-        gates = {(g["key"], g["nodeid"]): _gate_info(g) for g in event["gates"]}
-        dropped = {(g["key"], g["nodeid"]): _gate_info(g) for g in event["deselected"]}
+        gates = {(g["key"], g["nodeid"]): gate_info(g) for g in event["gates"]}
+        dropped = {(g["key"], g["nodeid"]): gate_info(g) for g in event["deselected"]}
         worker = event["worker"]
         if worker in self.by_worker:
             raise ValueError(f"worker {worker} reported twice what it collected")
         if len(gates) != len(event["gates"]):
             raise ValueError(f"worker {worker} listed a gate twice")
         self.by_worker[worker] = frozenset(gates)
+        self.others.update(event["others"])
         self.collected.update(gates)
         self.deselected.update(dropped)
 
@@ -130,19 +139,7 @@ class _Reader:
         self.started[nodeid] = self.started.get(nodeid, 0) + 1
 
     def on_gate_finished(self, event: Mapping[str, Any]) -> None:
-        self.results.append(
-            GateResult(
-                nodeid=_typed(event["nodeid"], str),
-                attempt=_typed(event["attempt"], int),
-                phases=tuple(_phase(p) for p in event["phases"]),
-                measurements=tuple(_measurement(m) for m in event["measurements"]),
-                measured=_typed(event["measured"], int),
-                notes=tuple(_typed(n, str) for n in event["notes"]),
-                attachments=tuple(dict(a) for a in event["attachments"]),
-                worker=_typed(event["worker"], str),
-                duration_s=float(event["duration_s"]),
-            )
-        )
+        self.results.append(gate_result(event))
 
     def on_problem(self, event: Mapping[str, Any]) -> None:
         self.told += 1
@@ -168,12 +165,13 @@ class _Reader:
         self.exited = event
         if self.tail is None:
             return  # said by `complete`
-        if event.get("signal") is not None or event.get("status") != self.tail["status"]:
+        promised = self.tail["exit"]
+        if event.get("signal") is not None or event.get("status") != promised:
             how = f"signal {event['signal']}" if event.get("signal") else f"status {event.get('status')}"
             self.problems.append(
                 Problem(
                     Reason.RUN_EXIT_STATUS,
-                    f"pytest said it would exit with {self.tail['status']}, its process ended with {how}",
+                    f"the process that ran the gates ended with {how}, it said it would end with {promised}",
                 )
             )
 
@@ -195,7 +193,7 @@ class _Reader:
                     f"workers {', '.join(self.by_worker)} collected different gates",
                 )
             )
-        known = {nodeid for _, nodeid in self.collected}
+        known = {nodeid for _, nodeid in self.collected} | self.others
         stray = sorted(({r.nodeid for r in self.results} | set(self.started)) - known)
         if stray:
             self.problems.append(
@@ -256,6 +254,25 @@ def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def gate_result(event: Mapping[str, Any]) -> GateResult:
+    """The result that a gate.finished event, or a worker's report, describes.
+
+    Raises:
+        KeyError, TypeError, ValueError, ArithmeticError: malformed input.
+    """
+    return GateResult(
+        nodeid=_typed(event["nodeid"], str),
+        attempt=_typed(event["attempt"], int),
+        phases=tuple(_phase(p) for p in event["phases"]),
+        measurements=tuple(_measurement(m) for m in event["measurements"]),
+        measured=_typed(event["measured"], int),
+        notes=tuple(_typed(n, str) for n in event["notes"]),
+        attachments=tuple(dict(a) for a in event["attachments"]),
+        worker=_typed(event["worker"], str),
+        duration_s=float(event["duration_s"]),
+    )
+
+
 _T = TypeVar("_T")
 
 
@@ -270,7 +287,8 @@ def _optional(value: Any, kind: type[_T]) -> _T | None:
     return None if value is None else _typed(value, kind)
 
 
-def _gate_info(g: Mapping[str, Any]) -> GateInfo:
+def gate_info(g: Mapping[str, Any]) -> GateInfo:
+    """The gate that an entry of run.collected describes; raises as `gate_result` does."""
     timeout_s = g["timeout_s"]
     return GateInfo(
         id=_typed(g["id"], str),

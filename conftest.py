@@ -1,0 +1,1 @@
+"""Shared by the repository's own tests; gates need nothing from here."""

@@ -1,0 +1,85 @@
+"""`cutover run PLAN [-- pytest arguments]`: gates under a trusted parent that decides and signs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.cli import Parser
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Exit as the decision says: 0, 10, 11 or 12; 2 when the run could not begin."""
+    own, passed = _split(arguments)
+    options = _parser().parse_args(own)
+    from pytest_cutover import supervisor
+    from pytest_cutover.context import RunOptions, prepare
+    from pytest_cutover.model import Runner
+    from pytest_cutover.report.terminal import Style, evidence_lines, verdict_block
+
+    context = prepare(
+        RunOptions(
+            plan=options.plan,
+            environment=options.env,
+            subjects=options.subject or (),
+            shard=options.shard,
+            policy=options.policy,
+            key=options.key,
+            trust=options.trust,
+            report=options.report,
+        ),
+        os.environ,
+        Path.cwd(),
+        runner=Runner.SUPERVISED,
+        now=datetime.now(UTC),
+        say=_say,
+    )
+    concluded = supervisor.run(context, passed, say=_say)
+    style = Style.of(sys.stdout.encoding, colour=_colour())
+    print()
+    for line in verdict_block(concluded.decision, context, style):
+        print(line)
+    for line in evidence_lines(concluded.decision, context, style, sealed=concluded.sealed):
+        print(line)
+    return int(concluded.decision.exit_code)
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    at = list(arguments).index("--") if "--" in arguments else len(arguments)
+    return list(arguments[:at]), list(arguments[at + 1 :])
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _colour() -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="cutover run", description="Run a plan's gates under a trusted parent, decide and sign."
+    )
+    add = parser.add_argument
+    add("plan", help="plan of the policy, such as preflight")
+    add("--env", metavar="NAME", help="environment that is judged; default: CUTOVER_ENV, then the policy's")
+    add("--subject", metavar="NAME@sha256:HEX", action="append", help="what is released; may be repeated")
+    add("--shard", metavar="NAME", help="which part of a fleet this run gates")
+    add("--policy", metavar="FILE", help="the policy; default: CUTOVER_POLICY, then configs/policy.json")
+    add("--key", metavar="FILE", help="signing key, or none; default: CUTOVER_KEY, then a development key")
+    add("--trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
+    add("--report", metavar="PATH", help="put a copy of report.json there")
+    parser.epilog = (
+        "arguments after -- go to pytest; exit codes: 0 GO, 10 NO-GO, 11 NO-GO (unproven), 12 HOLD"
+    )
+    return parser

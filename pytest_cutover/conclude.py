@@ -1,0 +1,87 @@
+"""The end of a run: read the journal back, decide, sign, write. The same for both runners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.decision import decide
+from pytest_cutover.errors import CutoverError
+from pytest_cutover.files import write_atomic
+from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
+from pytest_cutover.reasons import Reason, Weight
+from pytest_cutover.record import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_cutover.context import RunContext
+    from pytest_cutover.model import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """What a run came to. `sealed` is false when no evidence stands behind the decision."""
+
+    decision: Decision
+    record: RunRecord
+    lines: Sequence[bytes]
+    sealed: bool = False
+
+
+def judge(context: RunContext) -> Conclusion:
+    """Decide on the journal as it stands on disk; what cannot be read counts as not there."""
+    try:
+        lines = (context.run_dir / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    except OSError:
+        lines = []
+    record = fold(lines)
+    return Conclusion(decide(record, context.policy, datetime.now(UTC)), record, lines)
+
+
+def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
+    """Write report and bundle; if that fails the verdict is NO-GO, because nobody could check a GO."""
+    from pytest_cutover.evidence.seal import seal as make
+
+    try:
+        sealed = make(
+            events=conclusion.lines,
+            record=conclusion.record,
+            policy=context.policy,
+            policy_envelope=context.policy_envelope,
+            decision=conclusion.decision,
+            signer=context.signer,
+        )
+        write_atomic(context.run_dir / "report.json", sealed.report)
+        if context.report is not None:
+            write_atomic(
+                context.rootdir / report_path(context.report, conclusion.decision.decided_at), sealed.report
+            )
+        # The bundle last: a folder with a bundle has everything the bundle speaks of.
+        if sealed.bundle is not None:
+            write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
+    except CutoverError as exc:
+        return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
+    return replace(conclusion, sealed=True)
+
+
+def unsealed(
+    conclusion: Conclusion, reason: Reason, message: str, *, remedy: str | None = None
+) -> Conclusion:
+    """The conclusion when something broke after the decision: never better than NO-GO, and without evidence."""
+    old = conclusion.decision
+    red = any(f.reason.weight is Weight.RED for f in old.findings)
+    decision = replace(
+        old,
+        verdict=Verdict.NO_GO,
+        exit_code=ExitCode.NO_GO if red else ExitCode.UNPROVEN,
+        findings=(Finding(reason, message, remedy=remedy), *old.findings),
+    )
+    return replace(conclusion, decision=decision, sealed=False)
+
+
+def report_path(pattern: str, at: datetime) -> Path:
+    """`--report` with YYYYMMDD and HHMM replaced by the decision's UTC time (requirement A7)."""
+    return Path(pattern.replace("YYYYMMDD", f"{at:%Y%m%d}").replace("HHMM", f"{at:%H%M}"))

@@ -1,0 +1,219 @@
+"""What one gate run is made for: policy, environment, subject, key and folder, resolved before anything runs."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.model import EffectivePolicy, Runner, SignerKind, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.policy.load import SubjectRule
+
+EMBEDDED = "embedded"
+"""A target that is our own sandbox service, started by the run."""
+
+_SUBJECT = re.compile(r"(?:(?P<name>[^@\s]+)@)?sha256:(?P<hex>[0-9a-f]{64})")
+_COMMAND_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the user asked for; None leaves the choice to the environment variable, then to the policy."""
+
+    plan: str
+    environment: str | None = None
+    subjects: Sequence[str] = ()
+    shard: str | None = None
+    policy: str | None = None
+    key: str | None = None
+    trust: str | None = None
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """One run, ready to begin. `targets` still says "embedded" where the sandbox service is to be started."""
+
+    run_id: str
+    nonce: str
+    rootdir: Path
+    run_dir: Path
+    policy: EffectivePolicy
+    policy_path: Path
+    policy_envelope: bytes | None
+    targets: Mapping[str, str]
+    subjects: tuple[Subject, ...]
+    shard: str | None
+    runner: Runner
+    signer: Signer | None
+    gate_code_digest: str
+    report: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def signer_kind(self) -> SignerKind:
+        return SignerKind.NONE if self.signer is None else self.signer.kind
+
+
+def prepare(
+    options: RunOptions,
+    environ: Mapping[str, str],
+    rootdir: Path,
+    *,
+    runner: Runner,
+    now: datetime,
+    say: Callable[[str], None],
+) -> RunContext:
+    """Resolve everything a run needs. Nothing is written but, where there is no key at all, a development key.
+
+    Raises:
+        ConfigError: policy, key, trust file, subject or environment cannot be used.
+    """
+    from pytest_cutover.keys.signer import load_signer
+    from pytest_cutover.keys.trust import find_anchor
+    from pytest_cutover.policy.load import load_policy
+
+    signer = load_signer(environ, rootdir, option=options.key, say=say)
+    policy_path = rootdir / (options.policy or environ.get("CUTOVER_POLICY") or "configs/policy.json")
+    loaded = load_policy(
+        policy_path,
+        plan=options.plan,
+        environment=options.environment or environ.get("CUTOVER_ENV") or None,
+        anchor=find_anchor(options.trust, environ, rootdir),
+        now=now,
+    )
+    policy = loaded.effective
+    given = list(options.subjects) or _listed(environ.get("CUTOVER_SUBJECT"))
+    run_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    return RunContext(
+        run_id=run_id,
+        nonce=secrets.token_hex(16),
+        rootdir=rootdir,
+        run_dir=rootdir / "var/cutover/runs" / run_id,
+        policy=policy,
+        policy_path=policy_path,
+        policy_envelope=loaded.envelope,
+        targets=loaded.profile.targets,
+        subjects=tuple(map(parse_subject, given)) or tuple(_from_rules(loaded.profile.subjects, rootdir)),
+        shard=options.shard or environ.get("CUTOVER_SHARD") or None,
+        runner=runner,
+        signer=signer,
+        gate_code_digest=digest_code(rootdir, policy.gate_code_paths),
+        report=options.report,
+        versions=_versions(),
+    )
+
+
+def parse_subject(text: str) -> Subject:
+    """`NAME@sha256:HEX` or `sha256:HEX`.
+
+    Raises:
+        ConfigError: anything else.
+    """
+    match = _SUBJECT.fullmatch(text.strip())
+    if match is None:
+        raise ConfigError(
+            f"expected a subject NAME@sha256:HEX with 64 lower-case hex digits, got {text!r:.120}",
+            hint="sha256sum FILE prints the digest of a file",
+        )
+    return Subject(match["name"] or "subject", {"sha256": match["hex"]})
+
+
+def _listed(text: str | None) -> list[str]:
+    return [part for part in (text or "").replace(",", " ").split() if part]
+
+
+def _from_rules(rules: Sequence[SubjectRule], rootdir: Path) -> Iterator[Subject]:
+    for rule in rules:
+        if rule.sha256 is not None:
+            yield Subject(rule.name, {"sha256": rule.sha256})
+        elif rule.files is not None:
+            yield from _files_subjects(rule.name, rule.files, rootdir)
+        elif rule.command is not None:
+            yield Subject(rule.name, {"sha256": _digest_printed_by(list(rule.command), rootdir)})
+        elif rule.git is not None:
+            revision = _output(["git", "rev-parse", "--verify", f"{rule.git}^{{commit}}"], rootdir)
+            yield Subject(rule.name, {"gitCommit": revision})
+
+
+def _files_subjects(name: str, pattern: str, rootdir: Path) -> Iterator[Subject]:
+    """One subject per file, so that a deploy step can ask for the very file it deploys."""
+    files = sorted(f for f in glob.glob(pattern, root_dir=rootdir, recursive=True) if (rootdir / f).is_file())
+    for file in files:
+        digest = hashlib.sha256((rootdir / file).read_bytes()).hexdigest()
+        yield Subject(name if len(files) == 1 else f"{name}/{Path(file).name}", {"sha256": digest})
+
+
+def _digest_printed_by(command: list[str], rootdir: Path) -> str:
+    text = _output(command, rootdir).removeprefix("sha256:")
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ConfigError(
+            f"expected the subject command {command[0]!r} to print a sha256 in hex, got {text!r:.80}"
+        )
+    return text
+
+
+def _output(command: list[str], rootdir: Path) -> str:
+    try:
+        done = subprocess.run(
+            command, cwd=rootdir, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as exc:
+        raise ConfigError(f"the subject command {command[0]!r} failed: {exc}") from exc
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ConfigError(f"the subject command {' '.join(command)!r} ended with {done.returncode}: {last}")
+    return done.stdout.strip()
+
+
+def digest_code(rootdir: Path, paths: Sequence[str]) -> str:
+    """`sha256:…` over every file below `paths` with its relative name; byte code left out.
+
+    A path that does not exist counts as such, so that removing a file changes the digest.
+    """
+    whole = hashlib.sha256()
+    for path in sorted(set(paths)):
+        for name, digest in _code_files(rootdir, path):
+            whole.update(f"{name}\0{digest}\n".encode("utf-8", "surrogateescape"))
+    return f"sha256:{whole.hexdigest()}"
+
+
+def _code_files(rootdir: Path, path: str) -> Iterator[tuple[str, str]]:
+    top = rootdir / path
+    if top.is_file():
+        yield path, hashlib.sha256(top.read_bytes()).hexdigest()
+        return
+    if not top.is_dir():
+        yield path, "absent"
+        return
+    for folder, folders, files in os.walk(top, followlinks=True):
+        folders[:] = sorted(f for f in folders if f != "__pycache__")
+        for file in sorted(f for f in files if not f.endswith((".pyc", ".pyo"))):
+            full = Path(folder) / file
+            yield str(full.relative_to(rootdir)), hashlib.sha256(full.read_bytes()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    import pytest
+
+    from pytest_cutover import __version__
+
+    return {
+        "pytest-cutover": __version__,
+        "pytest": pytest.__version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+    }

@@ -1,0 +1,113 @@
+"""The journal: one JSON line per event, written as it happens, so that `kill -9` loses no finished line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.errors import AdapterError
+from pytest_cutover.model import rfc3339
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+class Journal:
+    """Appends numbered events to one file; only the process that opened it may.
+
+    Durability: each line is one `write`; `close` syncs the file. After a failed write nothing
+    more is written (`broken` says why), so a damaged journal never grows a valid end.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        """Create the journal, or `resume` the one the supervising parent began.
+
+        Raises:
+            AdapterError: the file exists already, or cannot be written.
+        """
+        self.path = path
+        self.broken: str | None = None
+        self.counts = {"started": 0, "finished": 0, "problems": 0}
+        self._pid = os.getpid()
+        self._digest = hashlib.sha256()
+        self._seq = 0
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (0 if resume else os.O_CREAT | os.O_EXCL)
+        try:
+            if resume:
+                written = path.read_bytes()
+                self._digest.update(written)
+                self._seq = written.count(b"\n")
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, flags, 0o644)
+        except OSError as exc:
+            raise AdapterError(
+                f"cannot write the journal {path}: {exc.strerror}",
+                hint="is the disk full, or the folder read-only?",
+            ) from exc
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one event. Never raises: a run must end with a verdict even when its journal cannot be written."""
+        if os.getpid() != self._pid:
+            self._disown()
+            return
+        head = f'{{"seq":{self._seq},"event":"{event}","at":"{rfc3339(datetime.now(UTC))}"'
+        self._append((head + "," + _encode(fields)[1:] + "\n").encode())
+
+    def started(self, nodeid: str, worker: str) -> None:
+        self.counts["started"] += 1
+        self.write("gate.started", nodeid=nodeid, worker=worker)
+
+    def finished(self, **fields: Any) -> None:
+        self.counts["finished"] += 1
+        self.write("gate.finished", **fields)
+
+    def problem(self, code: str, message: str, where: str | None = None) -> None:
+        self.counts["problems"] += 1
+        self.write("run.problem", code=code, message=message, where=where)
+
+    def end(self, *, status: int, exit_status: int | None, nonce: str) -> None:
+        """The line that makes the journal whole: what was counted, and the digest of all before it."""
+        digest = self._digest.hexdigest()
+        self.write(
+            "run.finished", status=status, exit=exit_status, nonce=nonce, counts=self.counts, sha256=digest
+        )
+
+    def close(self) -> None:
+        """Sync and close; a failure shows in `broken`."""
+        if self._fd < 0 or os.getpid() != self._pid:
+            return
+        try:
+            os.fsync(self._fd)
+        except OSError as exc:
+            self.broken = self.broken or f"cannot sync {self.path}: {exc.strerror}"
+        os.close(self._fd)
+        self._fd = -1
+
+    def _append(self, line: bytes) -> None:
+        if self.broken is not None or self._fd < 0:
+            return
+        try:
+            left = line
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError as exc:
+            self.broken = f"cannot write {self.path}: {exc.strerror}"
+            return
+        self._digest.update(line)
+        self._seq += 1
+
+    def _disown(self) -> None:
+        """A forked copy of the run wants to write: leave a line that makes the journal unusable."""
+        if self.broken is None:
+            self.broken = "this process is a forked copy of the run"
+            message = "a gate forked, and the copy of the process went on"
+            line = {"event": "run.problem", "code": "run.forked", "message": message, "where": None}
+            os.write(
+                self._fd, (json.dumps({"seq": -1, "at": rfc3339(datetime.now(UTC)), **line}) + "\n").encode()
+            )

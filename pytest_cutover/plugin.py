@@ -1,0 +1,139 @@
+"""pytest's hooks: read options, guard, delegate. Whoever does not gate pays for this file and `hookspecs` alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_cutover import hookspecs
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_cutover.session import GateRun
+
+RUN: pytest.StashKey[GateRun] = pytest.StashKey()
+_LEFT_OUT = pytest.StashKey[int]()
+
+_MARKERS = (
+    "gate(id, *, title, category, owner, remedy, timeout): a go/no-go criterion of a cutover",
+    "preflight: gates before a cutover begins",
+    "rehearsal: gates of a rehearsal",
+    "canary: gates while a canary takes traffic",
+    "postcutover: gates after the cutover",
+    "rollback: gates of a rollback",
+    "orr: gates of an operational readiness review",
+    "bigbang: gates of a cutover in one step",
+)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Publish the hooks of this plugin."""
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of a gate run."""
+    group = parser.getgroup("cutover", "go/no-go gates (pytest -m preflight)")
+    add = group.addoption
+    add("--cutover-plan", metavar="NAME", help="plan of the policy to run; default: the phase that -m names")
+    add(
+        "--cutover-env",
+        metavar="NAME",
+        help="environment that is judged; default: CUTOVER_ENV, then the policy's",
+    )
+    add(
+        "--cutover-subject",
+        metavar="NAME@sha256:HEX",
+        action="append",
+        help="what is released; may be repeated; default: CUTOVER_SUBJECT, then the policy's subjects",
+    )
+    add(
+        "--cutover-shard", metavar="NAME", help="which part of a fleet this run gates; default: CUTOVER_SHARD"
+    )
+    add(
+        "--cutover-policy",
+        metavar="FILE",
+        help="the policy; default: CUTOVER_POLICY, then configs/policy.json",
+    )
+    add(
+        "--cutover-key",
+        metavar="FILE",
+        help="signing key, or none; default: CUTOVER_KEY, then a development key",
+    )
+    add("--cutover-trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
+    add("--report", metavar="PATH", dest="cutover_report", help="put a copy of report.json there")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    for line in _MARKERS:
+        config.addinivalue_line("markers", line)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """Register the exit guard after the conftests, so that it stands outside of their wrappers."""
+    result = yield
+    early_config.pluginmanager.register(ExitGuard(), "cutover-exit-guard")
+    return result
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Begin a gate run when one is asked for."""
+    config = session.config
+    workerinput = getattr(config, "workerinput", None)
+    if workerinput is None and not (config.option.markexpr or config.option.cutover_plan):
+        return
+    from pytest_cutover import session as engine
+
+    if workerinput is not None:
+        if "cutover" in workerinput:
+            engine.start_worker(config, workerinput["cutover"])
+        return
+    phase = engine.asked_for(config)
+    if phase is not None:
+        config.stash[RUN] = engine.start(config, phase)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave gates out of a plain run, or begin a gate run when one was asked for by its node id."""
+    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()):
+        return
+    gates = [item for item in items if item.get_closest_marker("gate")]
+    if not gates:
+        return
+    if any("::" in arg for arg in config.args) and not hasattr(config, "workerinput"):
+        from pytest_cutover import session as engine
+
+        config.stash[RUN] = engine.start_for_items(config, gates)
+        return
+    config.stash[_LEFT_OUT] = len(gates)
+    config.hook.pytest_deselected(items=gates)
+    items[:] = [item for item in items if not item.get_closest_marker("gate")]
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> Sequence[str]:
+    """Say that gates were left out, and how to run them."""
+    left_out = config.stash.get(_LEFT_OUT, 0)
+    return (
+        [f"cutover: {left_out} gates left out of a plain run; pytest -m preflight runs them"]
+        if left_out
+        else []
+    )
+
+
+class ExitGuard:
+    """The outermost word on pytest's exit code: a gate run that was asked for and did not decide is not 0."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
+        """Hand out the decision's exit code, whatever a conftest made of it."""
+        result = yield
+        if not (config.option.markexpr or config.option.cutover_plan or RUN in config.stash):
+            return result
+        from pytest_cutover import session as engine
+
+        return engine.guard_exit(config, result)

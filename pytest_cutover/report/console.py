@@ -1,0 +1,56 @@
+"""Writes the gate lines and the verdict block into pytest's own terminal report."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.decision import judge_gate
+from pytest_cutover.record import gate_info, gate_result
+from pytest_cutover.report.terminal import Style, evidence_lines, gate_line, verdict_block
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pytest
+
+    from pytest_cutover.conclude import Conclusion
+    from pytest_cutover.context import RunContext
+    from pytest_cutover.model import EffectivePolicy
+
+
+class Console:
+    """The terminal of one gate run; silent under `-p no:terminal`."""
+
+    def __init__(self, config: pytest.Config, policy: EffectivePolicy) -> None:
+        self._config = config
+        self._policy = policy
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        colour = bool(getattr(self._reporter, "hasmarkup", False))
+        self._style = Style.of(getattr(sys.stdout, "encoding", None), colour=colour)
+
+    def begin(self) -> None:
+        """Stop pytest from printing the file names that gate lines would break up."""
+        if self._reporter is not None:
+            self._reporter.showfspath = False
+
+    def gate_ended(self, info: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+        """Print a gate's line, judged by the same rule as the decision."""
+        gate = gate_info(info)
+        required = any(r.gate == gate.id for r in self._policy.requires)
+        judged = judge_gate(gate, gate_result(fields), self._policy, datetime.now(UTC), required=required)
+        self._config.hook.pytest_cutover_gate_judged(config=self._config, gate=judged)
+        self._write(gate_line(judged, self._style))
+
+    def end(self, concluded: Conclusion, context: RunContext) -> None:
+        """Print the verdict block."""
+        self._write("")
+        for line in verdict_block(concluded.decision, context, self._style):
+            self._write(line)
+        for line in evidence_lines(concluded.decision, context, self._style, sealed=concluded.sealed):
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        if self._reporter is not None:
+            self._reporter.write_line(line)

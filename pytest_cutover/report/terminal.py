@@ -1,0 +1,169 @@
+"""The terminal: one line per gate as it ends, the verdict block last. Nothing is decided here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_cutover.model import SignerKind, Verdict
+from pytest_cutover.reasons import Weight
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_cutover.context import RunContext
+    from pytest_cutover.model import Decision, Finding, GateDecision, JudgedMeasurement
+
+_SIGNS = {"green": "✓", "red": "✗", "unproven": "!", "hold": "…", "left": "–"}
+_ASCII = {
+    "✓": "ok",
+    "✗": "X",
+    "!": "!",
+    "…": "~",
+    "–": "-",
+    "·": "|",
+    "→": "->",
+    "─": "-",
+    "≤": "<=",
+    "≥": ">=",
+}
+_COLOURS = {"green": "32", "red": "31", "unproven": "33", "hold": "36", "left": "2", "bold": "1", "dim": "2"}
+_SHOWN_FINDINGS = 20
+_NAME_WIDTH = 26
+
+
+class Style:
+    """Colour and characters a stream can show."""
+
+    def __init__(self, *, colour: bool, unicode: bool) -> None:
+        self._colour = colour
+        self._unicode = unicode
+
+    @classmethod
+    def of(cls, encoding: str | None, *, colour: bool) -> Style:
+        """The style for a stream with this encoding; without UTF-8 the signs are spelt in ASCII."""
+        try:
+            "".join(_ASCII).encode(encoding or "ascii")
+        except (UnicodeEncodeError, LookupError):
+            return cls(colour=colour, unicode=False)
+        return cls(colour=colour, unicode=True)
+
+    def paint(self, text: str, *names: str) -> str:
+        text = self.plain(text)
+        return f"\x1b[{';'.join(_COLOURS[n] for n in names)}m{text}\x1b[0m" if self._colour else text
+
+    def plain(self, text: str) -> str:
+        """`text` without control characters (gate output is untrusted), and in ASCII where it must be."""
+        text = "".join(c if c.isprintable() else " " for c in text)
+        if self._unicode:
+            return text
+        for sign, ascii_ in _ASCII.items():
+            text = text.replace(sign, ascii_)
+        return text.encode("ascii", "backslashreplace").decode()
+
+
+def state_of(gate: GateDecision) -> str:
+    """green, red, unproven, hold, or left (skipped and not required)."""
+    weights = {f.reason.weight for f in gate.findings}
+    for weight in (Weight.RED, Weight.UNPROVEN, Weight.HOLD):
+        if weight in weights:
+            return str(weight.value)
+    return "green" if gate.measurements else "left"
+
+
+def gate_line(gate: GateDecision, style: Style) -> str:
+    """✓ canary.health   burst 1.2 x · samples 300   0.21s"""
+    state = state_of(gate)
+    serious = [f for f in gate.findings if f.reason.weight is not Weight.NOTE] or list(gate.findings)
+    if state == "green" or not serious:
+        text = " · ".join(_measured(j) for j in gate.measurements[:4])
+        more = len(gate.measurements) - 4
+        text += f" · {more} more" if more > 0 else ""
+    else:
+        text = finding_text(serious[0])
+        text += f" (and {len(serious) - 1} more)" if len(serious) > 1 else ""
+    sign = style.paint(_SIGNS[state], state)
+    time = style.paint(f"{gate.duration_s:.2f}s", "dim")
+    return f"{sign} {style.plain(gate.key):<{_NAME_WIDTH}} {style.plain(text)}  {time}"
+
+
+def _measured(judged: JudgedMeasurement) -> str:
+    m = judged.measurement
+    return f"{m.name} {_short(m.value)}{'' if m.unit == '1' else ' ' + m.unit}"
+
+
+def _short(value: str) -> str:
+    """A decimal text at a readable length; the evidence keeps it whole."""
+    whole, point, fraction = value.partition(".")
+    return f"{whole}.{fraction[:4]}" if point and fraction.isdigit() and len(fraction) > 4 else value[:60]
+
+
+def finding_text(finding: Finding) -> str:
+    """The message with how far beyond the limit the value lies."""
+    distance = (
+        finding.distance
+        and f" ({finding.distance}{'' if finding.unit in (None, '1') else ' ' + finding.unit})"
+    )
+    return f"{finding.message}{distance}"
+
+
+def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iterator[str]:
+    """The last lines of a run: verdict, every reason, where the evidence is."""
+    policy = context.policy
+    state = "green" if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS) else "red"
+    rule = style.plain("─" * 78)
+    yield style.paint(rule, state)
+    green = sum(g.green for g in decision.gates)
+    title = style.paint(decision.verdict.value, state, "bold")
+    where = style.plain(f"{policy.plan} → {policy.environment}")
+    yield f"{title}  {where}  {green} of {len(decision.gates)} gates green  exit {int(decision.exit_code)}"
+    for finding in decision.findings[:_SHOWN_FINDINGS]:
+        yield from _finding_lines(finding, style)
+    hidden = len(decision.findings) - _SHOWN_FINDINGS
+    if hidden > 0:
+        yield f"  and {hidden} more in report.json"
+    yield style.paint(rule, state)
+
+
+def _finding_lines(finding: Finding, style: Style) -> Iterator[str]:
+    weight = finding.reason.weight
+    name = {Weight.RED: "red", Weight.UNPROVEN: "unproven", Weight.HOLD: "hold", Weight.NOTE: "left"}[weight]
+    code = style.paint(f"[{finding.reason.code}]", "dim")
+    yield f"  {style.paint(_SIGNS[name], name)} {style.plain(_titled(finding))}  {code}"
+    about = [
+        f"owner {finding.owner}" if finding.owner else "",
+        f"remedy {finding.remedy}" if finding.remedy else "",
+    ]
+    about.append(finding.where or "")
+    if weight is not Weight.NOTE and any(about):
+        yield style.paint(f"      {' · '.join(a for a in about if a)}", "dim")
+
+
+def _titled(finding: Finding) -> str:
+    text = finding_text(finding)
+    return text if finding.gate is None or text.startswith(finding.gate) else f"{finding.gate}: {text}"
+
+
+def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sealed: bool) -> Iterator[str]:
+    """Where the evidence lies, who signed it, how long it holds."""
+    run = relative(context.run_dir, context.rootdir)
+    policy = context.policy
+    yield style.plain(
+        f"policy    {policy.name} v{policy.version} ({policy.signature.value}) · runner {context.runner.value}"
+    )
+    if not sealed:
+        yield style.plain(f"evidence  none was sealed; the journal is in {run}")
+        return
+    if context.signer is None:
+        yield style.plain(f"evidence  {run}/report.json · UNSIGNED, admits nothing (no signing key)")
+        return
+    kind = "development key" if context.signer.kind is SignerKind.DEVELOPMENT else "key"
+    yield style.plain(f"evidence  {run} · signed with {kind} {context.signer.keyid[:12]}")
+    sandbox = " · sandbox: no other environment accepts it" if policy.sandbox else ""
+    if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS):
+        yield style.plain(f"valid     until {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC{sandbox}")
+    yield style.plain(f"verify    cutover verify {run}")
+
+
+def relative(path: Path, rootdir: Path) -> str:
+    return str(path.relative_to(rootdir)) if path.is_relative_to(rootdir) else str(path)
