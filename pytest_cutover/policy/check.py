@@ -343,7 +343,8 @@ def _unrequired(root: Node) -> Iterator[Issue]:
     for key, gate in _members(root, "limits"):
         base = key.partition("[")[0]
         if base not in required:
-            hint = f"it judges the gate when it runs, and nobody notices when it does not; {did_you_mean(base, sorted(required), what='required gates')}"
+            near = did_you_mean(base, sorted(required), what="required gates")
+            hint = f"it judges the gate when it runs, and nobody notices when it does not; {near}"
             yield _note(gate, f"no plan requires {base!r}", hint)
         elif base != key and key not in _named_instances(root, base):
             yield _note(
@@ -420,7 +421,7 @@ def _targets(name: str, environment: Node) -> Iterator[Issue]:
             continue
         if target.value == EMBEDDED:
             if name != SANDBOX:
-                hint = "it starts this project's own sandbox service, which says nothing about another environment"
+                hint = "it starts this project's own sandbox service, which tells nothing about others"
                 yield _error(target, f"expected an address, got {EMBEDDED!r} outside of the sandbox", hint)
             continue
         yield from _address(target)

@@ -98,6 +98,7 @@ class GateCode(Model):
     paths: Annotated[tuple[Trimmed, ...], Field(strict=False, min_length=1)] = Field(
         default=("gates", "conftest.py"),
         description="Files and folders, relative to the project, that make up the gate code.",
+        json_schema_extra={"uniqueItems": True},
     )
     sha256: Sha256 | None = Field(
         default=None,
@@ -157,7 +158,9 @@ class LimitEntry(Model):
     )
     equals: Bound | None = Field(default=None, description="The value is exactly this number or text.")
     one_of: Annotated[tuple[Bound, ...], Field(strict=False, min_length=1)] | None = Field(
-        default=None, description="The value is one of these, all numbers or all texts."
+        default=None,
+        description="The value is one of these, all numbers or all texts.",
+        json_schema_extra={"uniqueItems": True},
     )
     unit: Trimmed = Field(
         default="1", description="The unit of the value, compared letter for letter and never converted."

@@ -24,17 +24,25 @@ class Issue:
     note: bool = False
 
     @property
+    def said(self) -> str:
+        """`limits/service.ready/latency: expected …, got …`."""
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+    @property
     def text(self) -> str:
         """`configs/policy.json:17: limits/service.ready/latency: expected …, got …`."""
-        place = f"{self.where}: " if self.where else ""
-        return f"{self.file}:{self.line}: {place}{self.message}"
+        return f"{self.file}:{self.line}: {self.said}"
 
 
 class PolicyError(ConfigError):
-    """A readable policy that cannot be used; `issues` holds every mistake, in file order."""
+    """A readable policy that cannot be used.
+
+    `issues` holds every mistake in file order, `all_issues` the notes among them too.
+    """
 
     def __init__(self, issues: Sequence[Issue]) -> None:
-        self.issues = tuple(issues)
+        self.all_issues = tuple(issues)
+        self.issues = tuple(i for i in issues if not i.note)
         first = self.issues[0]
         if len(self.issues) == 1:
             super().__init__(first.text, hint=first.hint)

@@ -126,9 +126,8 @@ def read_policy(path: Path, *, now: datetime | None) -> PolicyFile:
     raw = read_bytes(path)
     located = parse(raw, shown_path(path))
     document, issues = check(located, now=now)
-    mistakes = [i for i in issues if not i.note]
-    if mistakes or document is None:
-        raise PolicyError(mistakes)
+    if document is None:
+        raise PolicyError(issues)
     return PolicyFile(path, raw, located, document, tuple(issues))
 
 
@@ -192,9 +191,9 @@ def choose_environment(file: PolicyFile, environment: str | None) -> str:
 
 
 def _unknown(file: PolicyFile, key: str, what: str, got: str, known: list[str]) -> ConfigError:
-    line = file.located.key_line((key,))
+    place = f"{file.located.name}:{file.located.key_line((key,))}"
     return ConfigError(
-        f"{file.located.name}:{line}: expected {'an' if what[0] in 'aeiou' else 'a'} {what} of this policy, got {got!r}",
+        f"{place}: expected one of the policy's {key}, got the {what} {got!r}",
         hint=did_you_mean(got, known, what=key),
     )
 

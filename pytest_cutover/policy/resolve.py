@@ -55,10 +55,11 @@ class Layer(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value comes from; the line is None for what is built in."""
+    """Where a value comes from, and what it replaced; the line is None for what is built in."""
 
     layer: Layer
     line: int | None
+    instead_of: Any = None
 
 
 Origins = dict[str | tuple[str, str], Origin]
@@ -68,11 +69,14 @@ Origins = dict[str | tuple[str, str], Origin]
 class Resolved:
     """The effective policy and where each part of it comes from.
 
-    Keys of `origins`: a setting's name, `requires`, `phase`, or (gate, measurement) of a limit.
+    Keys of `origins`: a setting's name, or (gate, measurement) of a limit. `required` says the same of
+    each entry of `requires`; `left_out` are gates of the plan that the environment does not require.
     """
 
     effective: EffectivePolicy
     origins: Origins
+    required: tuple[Origin, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,8 @@ def resolve(
     """The policy of a checked document for one plan and environment, both of which it has."""
     settings, origins = resolve_settings(document, located, plan, environment)
     limits, limit_origins = _limits(document, located, environment)
-    requires, requires_origin = _requires(document, located, plan, environment)
+    requires, required = _requires(document, located, plan, environment)
     origins.update(limit_origins)
-    origins["requires"] = requires_origin
     gate_code: GateCode = settings["gate_code"]
     pin = gate_code.sha256
     effective = EffectivePolicy(
@@ -117,7 +120,10 @@ def resolve(
         expires_at=None if document.expires is None else parse_rfc3339(document.expires),
         clock_tolerance_s=float(settings["clock_tolerance_s"]),
     )
-    return Resolved(effective, origins)
+    left_out = {_requirement(e).gate: None for e in document.plans[plan].requires}
+    for requirement in requires:
+        left_out.pop(requirement.gate, None)
+    return Resolved(effective, origins, required, tuple(left_out))
 
 
 def resolve_settings(
@@ -141,8 +147,8 @@ def resolve_settings(
         for name in values:
             value = getattr(settings, name)
             if value is not None:
+                origins[name] = Origin(layer, located.key_line((*path, name)), values[name])
                 values[name] = value
-                origins[name] = Origin(layer, located.key_line((*path, name)))
     return values, origins
 
 
@@ -162,8 +168,9 @@ def _limits(
     for layer, entries, path in layers:
         for gate, names in entries.items():
             for name, entry in names.items():
-                limits.setdefault(gate, {})[name] = limit_of(entry)
-                origins[gate, name] = Origin(layer, located.key_line((*path, gate, name)))
+                replaced = limits.setdefault(gate, {}).get(name)
+                limits[gate][name] = limit_of(entry)
+                origins[gate, name] = Origin(layer, located.key_line((*path, gate, name)), replaced)
     return limits, origins
 
 
@@ -182,15 +189,16 @@ def limit_of(entry: LimitEntry) -> Limit:
 
 def _requires(
     document: Document, located: Located, plan: str, environment: str
-) -> tuple[tuple[Requirement, ...], Origin]:
+) -> tuple[tuple[Requirement, ...], tuple[Origin, ...]]:
     override = document.environments[environment].plans.get(plan)
     if override is not None:
+        layer, entries = Layer.ENVIRONMENT, override.requires
         path: Path = ("environments", environment, "plans", plan, "requires")
-        origin, entries = Origin(Layer.ENVIRONMENT, located.key_line(path)), override.requires
     else:
-        origin = Origin(Layer.POLICY, located.key_line(("plans", plan, "requires")))
-        entries = document.plans[plan].requires
-    return tuple(_requirement(e) for e in entries), origin
+        layer, entries = Layer.POLICY, document.plans[plan].requires
+        path = ("plans", plan, "requires")
+    origins = tuple(Origin(layer, located.line((*path, at))) for at in range(len(entries)))
+    return tuple(_requirement(e) for e in entries), origins
 
 
 def _requirement(entry: str | RequireEntry) -> Requirement:

@@ -30,6 +30,7 @@ class SignatureReport:
     state: PolicySignature
     detail: str
     hint: str | None = None
+    proves: str | None = None  # where the trusted keys came from, and what a good signature so proves
     signers: tuple[TrustedKey, ...] = ()
     carried: bool = False  # the envelope is well-formed and holds the policy: evidence may carry it
 
@@ -103,7 +104,11 @@ def _by_trusted_key(
         )
     names = ", ".join(f"{k.name} ({k.keyid[:16]}…)" for k in signers)
     return SignatureReport(
-        PolicySignature.TRUSTED, f"signed by {names}; {anchor.description}", signers=signers, carried=True
+        PolicySignature.TRUSTED,
+        f"signed by {names}",
+        proves=anchor.description,
+        signers=signers,
+        carried=True,
     )
 
 
