@@ -132,7 +132,8 @@ class ExitGuard:
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
         """Hand out the decision's exit code, whatever a conftest made of it."""
         result = yield
-        if not (config.option.markexpr or config.option.cutover_plan or RUN in config.stash):
+        asked = config.option.markexpr or config.option.cutover_plan or RUN in config.stash
+        if not asked or hasattr(config, "workerinput"):
             return result
         from pytest_cutover import session as engine
 
