@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -14,7 +15,6 @@ from pytest_cutover.sources.readyz import ReadyzReading, ReadyzSource
 from pytest_cutover.sources.urls import origin, shown
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Sequence
 
 FAIL_CLOSED = "CUTOVER_READYZ_FAIL_CLOSED"
@@ -63,9 +63,12 @@ def _parser() -> Parser:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= 3600:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, at most 3600, got {text!r}")
     return value
 
 

@@ -171,21 +171,26 @@ def policy_signature(config: ServiceConfig) -> CheckResult:
     """The policy file is exactly what a trusted policy key has signed."""
     from pytest_cutover.keys.trust import find_anchor
     from pytest_cutover.model import SANDBOX, PolicySignature
-    from pytest_cutover.policy.load import load_policy
+    from pytest_cutover.policy.load import read_envelope, read_policy
+    from pytest_cutover.policy.signature import verify_policy
 
     if config.policy is None:
         return CheckResult("fail", "no policy file is configured")
-    anchor = find_anchor(None, config.environ, config.rootdir)
-    loaded = load_policy(
-        config.policy, plan="preflight", environment=SANDBOX, anchor=anchor, now=datetime.now(UTC)
+    file = read_policy(config.policy, now=None)
+    report = verify_policy(
+        file.raw,
+        read_envelope(config.policy),
+        find_anchor(None, config.environ, config.rootdir),
+        environment=SANDBOX,
+        development_key=True,
+        now=datetime.now(UTC),
     )
-    signature = loaded.effective.signature
-    data = {"signature": signature.value, "policy": loaded.effective.digest}
-    if signature is PolicySignature.TRUSTED:
+    data = {"signature": report.state.value, "policy": file.digest}
+    if report.state is PolicySignature.TRUSTED:
         return CheckResult("pass", "signed by a trusted policy key", data)
-    if signature is PolicySignature.UNSIGNED:
+    if report.state is PolicySignature.UNSIGNED:
         return CheckResult("pass", "unsigned: accepted in the sandbox, nowhere else", data)
-    return CheckResult("fail", "not what a trusted policy key has signed", data)
+    return CheckResult("fail", report.detail, data)
 
 
 def disk(folder: Path, min_free_bytes: int, min_free_inodes: int) -> CheckResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -31,26 +32,25 @@ def serve(config: ServiceConfig, *, host: str, port: int, follow_stdin: bool) ->
     Raises:
         AdapterError: the address cannot be listened on, or the server does not start.
     """
-    stop = threading.Event()
+    stop = _Stop(follow_stdin=follow_stdin)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    service = Service(config)
+        signal.signal(number, lambda *_: stop.ask())
     listener = _listen(host, port)
+    service = Service(config)
     server = _server(service)
     # In a thread uvicorn leaves the signals alone; it would end the process by the signal it got.
     thread = threading.Thread(target=server.run, args=([listener],), name="cutover-serve", daemon=True)
     thread.start()
-    if follow_stdin:
-        threading.Thread(target=_wait_for_end_of_stdin, args=(stop,), daemon=True).start()
     try:
-        _wait_until_started(server, thread, stop)
-        if not stop.is_set():
+        while not server.started and thread.is_alive():
+            time.sleep(0.002)
+        if server.started:
             _announce(host, listener)
             service.warm_up()
         while thread.is_alive() and not stop.wait(0.5):
             pass
+        crashed = not thread.is_alive()
     finally:
-        crashed = not thread.is_alive() and not stop.is_set()
         server.should_exit = True
         thread.join(STOP_WAIT_S + 1)
         service.close()
@@ -58,6 +58,22 @@ def serve(config: ServiceConfig, *, host: str, port: int, follow_stdin: bool) ->
     if crashed:
         raise AdapterError("the server ended by itself", hint="its last log lines say why")
     return 0
+
+
+class _Stop:
+    """Wakes the main thread. A pipe, as a signal handler that takes a lock may wait for itself for ever."""
+
+    def __init__(self, *, follow_stdin: bool) -> None:
+        self._read, self._write = os.pipe()
+        self._watched = [self._read, 0] if follow_stdin else [self._read]
+
+    def ask(self) -> None:
+        os.write(self._write, b"x")
+
+    def wait(self, timeout_s: float) -> bool:
+        """Whether it was asked to stop, or standard input ended, within the time."""
+        ready, _, _ = select.select(self._watched, [], [], timeout_s)
+        return self._read in ready or (0 in ready and not os.read(0, 4096))
 
 
 def _server(service: Service) -> uvicorn.Server:
@@ -85,7 +101,8 @@ def _server(service: Service) -> uvicorn.Server:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sets TCP_NODELAY only where the protocol is named; without it every answer waits 40 ms for an ACK.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
@@ -98,22 +115,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _wait_until_started(server: uvicorn.Server, thread: threading.Thread, stop: threading.Event) -> None:
-    while not server.started and thread.is_alive() and not stop.is_set():
-        time.sleep(0.002)
-
-
 def _announce(host: str, listener: socket.socket) -> None:
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     sys.stdout.write(json.dumps({"url": url, "pid": os.getpid()}) + "\n")
     sys.stdout.flush()
-
-
-def _wait_for_end_of_stdin(stop: threading.Event) -> None:
-    try:
-        while os.read(0, 4096):
-            pass
-    except OSError:
-        pass
-    stop.set()
