@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
@@ -23,7 +24,7 @@ from pytest_cutover.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_cutover.model import Decision, GateDecision, Limit, RunRecord
+    from pytest_cutover.model import Decision, GateDecision, JudgedMeasurement, Limit, RunRecord
 
 FORMAT = 1
 KIND = "pytest-cutover evidence report"
@@ -49,8 +50,8 @@ def build_report(
 ) -> bytes:
     """The report's bytes; `events` are the journal's lines as they were written, each with its newline."""
     limits: dict[int, str] = {}
-    gates = b",\n".join([_gate(g, limits) for g in decision.gates])
-    findings = b",\n".join([encode(f.to_json()) for f in decision.findings])
+    gates = [_gate(g, limits) for g in decision.gates]
+    findings = [encode(f.to_json()).decode("ascii") for f in decision.findings]
     verdict = {
         "verdict": decision.verdict.value,
         "exit_code": int(decision.exit_code),
@@ -63,8 +64,7 @@ def build_report(
             b'"run":%b,\n' % encode(run_summary(record)),
             b'"policy":%b,\n' % encode(policy.to_json()),
             b'"decision":%b,\n' % encode(verdict)[:-1],
-            b'"findings":[\n%b],\n' % findings if findings else b'"findings":[],\n',
-            b'"gates":[\n%b]},' % gates if gates else b'"gates":[]},',
+            b'"findings":%b,\n"gates":%b},' % (_by_line(findings), _by_line(gates)),
             _JOURNAL,
             b",\n".join(_journal_lines(events, record)),
             _END,
@@ -143,36 +143,45 @@ def _floats(value: Any) -> Any:
     return [_floats(v) for v in value] if isinstance(value, list) else value
 
 
-def _gate(gate: GateDecision, limits: dict[int, str]) -> bytes:
-    return encode(
-        {
-            "gate": gate.key,
-            "title": gate.title,
-            "required": gate.required,
-            "green": gate.green,
-            "category": gate.category,
-            "owner": gate.owner,
-            "duration_s": round(gate.duration_s, 6) if math.isfinite(gate.duration_s) else None,
-            "measurements": [
-                {
-                    "name": j.measurement.name,
-                    "measured": j.measurement.value,
-                    "unit": j.measurement.unit,
-                    "limit": None if j.limit is None else _limit_text(j.limit, limits),
-                    "green": j.green,
-                }
-                for j in gate.measurements
-            ],
-            "findings": [f.reason.code for f in gate.findings],
-        }
+# As in `statements`: one text per gate, no containers for the garbage collector to walk.
+
+
+def _by_line(items: Sequence[str]) -> bytes:
+    """A JSON array with one item per line."""
+    lines = ",\n".join(items)
+    return f"[\n{lines}]".encode("ascii") if items else b"[]"
+
+
+def _gate(gate: GateDecision, limits: dict[int, str]) -> str:
+    duration = f"{gate.duration_s:.6f}" if math.isfinite(gate.duration_s) else "null"
+    measurements = ",".join([_measurement(j, limits) for j in gate.measurements])
+    findings = ",".join([f'"{f.reason.code}"' for f in gate.findings])
+    return (
+        f'{{"gate":{quote(gate.key)},"title":{quote(gate.title)},"required":{_word(gate.required)},'
+        f'"green":{_word(gate.green)},"category":{_word(gate.category)},"owner":{_word(gate.owner)},'
+        f'"duration_s":{duration},"measurements":[{measurements}],"findings":[{findings}]}}'
     )
 
 
-def _limit_text(limit: Limit, known: dict[int, str]) -> str:
+def _measurement(judged: JudgedMeasurement, limits: dict[int, str]) -> str:
+    m = judged.measurement
+    return (
+        f'{{"name":{quote(m.name)},"measured":{quote(m.value)},"unit":{quote(m.unit)},'
+        f'"limit":{_limit(judged.limit, limits)},"green":{_word(judged.green)}}}'
+    )
+
+
+def _limit(limit: Limit | None, known: dict[int, str]) -> str:
     text = known.get(id(limit))
     if text is None:
-        text = known[id(limit)] = limit.text()
+        text = known[id(limit)] = _word(None if limit is None else limit.text())
     return text
+
+
+def _word(value: str | bool | None) -> str:
+    if isinstance(value, str):
+        return quote(value)
+    return "null" if value is None else "true" if value else "false"
 
 
 # -- the journal inside the report -----------------------------------------------------------
