@@ -1,0 +1,196 @@
+"""Journals, policies and keys to seal: small real runs, folded and decided by the real functions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.decision import decide
+from pytest_cutover.evidence.seal import Sealed, seal
+from pytest_cutover.keys.signer import PemSigner, generate, load_private_pem
+from pytest_cutover.keys.trust import Anchor, AnchorSource, TrustedKey
+from pytest_cutover.keys.verifier import KeyKind
+from pytest_cutover.model import (
+    EffectivePolicy,
+    Limit,
+    Operator,
+    PolicySignature,
+    Requirement,
+    Runner,
+    rfc3339,
+)
+from pytest_cutover.record import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_cutover.evidence.envelope import EnvelopeSigner
+    from pytest_cutover.model import Decision, RunRecord
+
+NOW = datetime(2026, 11, 21, 8, 48, tzinfo=UTC)
+SHA = hashlib.sha256(b"shop 1.0").hexdigest()
+POLICY = b'{"format": 1, "name": "shop"}\n'
+POLICY_DIGEST = f"sha256:{hashlib.sha256(POLICY).hexdigest()}"
+GATE_CODE = f"sha256:{hashlib.sha256(b'gates').hexdigest()}"
+
+
+def signer(kind: KeyKind = KeyKind.ED25519) -> PemSigner:
+    return load_private_pem(generate(kind), where="a test key")
+
+
+def trusted(key: PemSigner, **changes: Any) -> TrustedKey:
+    fields: dict[str, Any] = {
+        "public": key.public,
+        "keyid": key.keyid,
+        "name": "release",
+        "roles": frozenset({"decision"}),
+        "environments": frozenset({"*"}),
+    }
+    return TrustedKey(**(fields | changes))
+
+
+def anchor(*keys: TrustedKey, source: AnchorSource = AnchorSource.GIVEN) -> Anchor:
+    return Anchor(keys, source, "trust.json")
+
+
+@dataclass
+class Run:
+    """One run to be: change a field, then `seal` it."""
+
+    environment: str = "production"
+    sandbox: bool = False
+    latency: str = "0.2"
+    gates: Sequence[str] = ("service.ready",)
+    subjects: Sequence[dict[str, Any]] = field(
+        default_factory=lambda: [{"name": "shop", "digest": {"sha256": SHA}}]
+    )
+    run_id: str = "20261121T084700Z-1a2b3c4d"
+    decided_at: datetime = NOW
+    title: str = "The service is ready"
+    signature: PolicySignature = PolicySignature.TRUSTED
+    signer_kind: str = "configured"
+    ttl_s: float = 3600.0
+
+    def events(self) -> list[bytes]:
+        at = rfc3339(self.decided_at - timedelta(seconds=10))
+        infos = [self._info(key) for key in self.gates]
+        bodies: list[dict[str, Any]] = [
+            {
+                "event": "run.started",
+                "run_id": self.run_id,
+                "nonce": "5f" * 16,
+                "plan": "preflight",
+                "environment": self.environment,
+                "sandbox": self.sandbox,
+                "runner": "supervised",
+                "signer": self.signer_kind,
+                "policy_digest": POLICY_DIGEST,
+                "gate_code_digest": GATE_CODE,
+                "subjects": list(self.subjects),
+                "shard": None,
+                "versions": {"python": "3.11.7", "pytest": "9.2.0"},
+                "target": {"app": "https://shop.example"},
+                "pid": 4711,
+            },
+            {"event": "run.collected", "worker": "main", "gates": infos, "deselected": [], "others": []},
+        ]
+        for info in infos:
+            bodies.append({"event": "gate.started", "nodeid": info["nodeid"], "worker": "main"})
+            bodies.append(self._finished(info["nodeid"], at))
+        lines = [
+            json.dumps({"seq": seq, "at": at, **body}, separators=(",", ":")).encode() + b"\n"
+            for seq, body in enumerate(bodies)
+        ]
+        tail = {
+            "seq": len(lines),
+            "at": at,
+            "event": "run.finished",
+            "status": 0,
+            "exit": 0,
+            "nonce": "5f" * 16,
+            "counts": {"started": len(infos), "finished": len(infos), "problems": 0},
+            "sha256": hashlib.sha256(b"".join(lines)).hexdigest(),
+        }
+        exited = {"seq": len(lines) + 1, "at": at, "event": "run.exited", "status": 0}
+        return [*lines, *(json.dumps(e, separators=(",", ":")).encode() + b"\n" for e in (tail, exited))]
+
+    def _info(self, key: str) -> dict[str, Any]:
+        return {
+            "id": key,
+            "key": key,
+            "nodeid": f"gates/preflight.py::test_{key}",
+            "file": "gates/preflight.py",
+            "line": 12,
+            "title": self.title,
+            "category": "service",
+            "owner": "sre",
+            "remedy": None,
+            "timeout_s": None,
+        }
+
+    def _finished(self, nodeid: str, at: str) -> dict[str, Any]:
+        return {
+            "event": "gate.finished",
+            "nodeid": nodeid,
+            "worker": "main",
+            "attempt": 1,
+            "phases": [[when, "passed", None, "", 0.01] for when in ("setup", "call", "teardown")],
+            "measurements": [
+                {
+                    "name": "latency",
+                    "value": self.latency,
+                    "kind": "number",
+                    "unit": "s",
+                    "observed_at": at,
+                    "samples": 3,
+                    "source": "https://shop.example/readyz",
+                }
+            ],
+            "measured": 1,
+            "notes": [],
+            "attachments": [],
+            "duration_s": 0.03,
+        }
+
+    def policy(self) -> EffectivePolicy:
+        return EffectivePolicy(
+            name="shop",
+            version=3,
+            digest=POLICY_DIGEST,
+            signature=self.signature,
+            plan="preflight",
+            phase="preflight",
+            environment=self.environment,
+            sandbox=self.sandbox,
+            requires=tuple(Requirement(key) for key in self.gates),
+            limits={
+                key: {"latency": Limit(Operator.AT_MOST, (Decimal("0.5"),), unit="s", max_age_s=60.5)}
+                for key in self.gates
+            },
+            max_age_s=900.0,
+            decision_ttl_s=self.ttl_s,
+            gate_timeout_s=60.0,
+            run_deadline_s=1800.0,
+            runner=Runner.SUPERVISED,
+            development_key=True,
+        )
+
+    def record(self) -> RunRecord:
+        return fold(self.events())
+
+    def decision(self) -> Decision:
+        return decide(self.record(), self.policy(), self.decided_at)
+
+    def seal(self, key: EnvelopeSigner | None, policy_envelope: bytes | None = None) -> Sealed:
+        return seal(
+            events=self.events(),
+            record=self.record(),
+            policy=self.policy(),
+            policy_envelope=policy_envelope,
+            decision=self.decision(),
+            signer=key,
+        )

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.signer import development_signer, generate, load_private_pem
+from pytest_cutover.keys.trust import (
+    Anchor,
+    AnchorSource,
+    find_anchor,
+    load_trust,
+    parse_trust,
+    trust_entry,
+)
+from pytest_cutover.keys.verifier import KeyKind
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+ONE, OTHER = (load_private_pem(generate(kind), where="key").public for kind in KeyKind)
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    fields = {**trust_entry(ONE, name="release", environments=("production",)), **changes}
+    return {k: v for k, v in fields.items() if v is not ...}
+
+
+def document(*entries: Any, **changes: Any) -> bytes:
+    return json.dumps({"format": 1, "keys": list(entries), **changes}).encode()
+
+
+def parse(data: bytes) -> Anchor:
+    return parse_trust(data, where="trust.json")
+
+
+def keyids(
+    anchor: Anchor, role: str = "decision", environment: str = "production", at: datetime = NOW
+) -> list[str]:
+    return [k.keyid for k in anchor.verifiers(role=role, environment=environment, at=at)]
+
+
+class TestParseTrust:
+    def test_reads_every_field(self) -> None:
+        data = document(
+            entry(person="Ada", not_before="2026-01-01T00:00:00Z", not_after="2027-01-01T00:00:00.5Z")
+        )
+        (key,) = parse(data).keys
+
+        assert (key.name, key.person, key.keyid) == ("release", "Ada", ONE.keyid)
+        assert key.not_before == datetime(2026, 1, 1, tzinfo=UTC)
+        assert key.not_after == datetime(2027, 1, 1, 0, 0, 0, 500_000, tzinfo=UTC)
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            (b"", "expected a trust file in JSON"),
+            (b"\xff", "expected a trust file in JSON"),
+            (b'{"format": 1, "format": 1, "keys": []}', "duplicate key 'format'"),
+            (b"[]", "the file: expected an object"),
+            (document(), "keys: expected a list of at least one key"),
+            (document(entry(), format=2), "format: expected 1, got 2"),
+            (document(entry(), format=True), "format: expected 1, got True"),
+            (document(entry(), extra=1), "got 'extra'"),
+            (document("x"), r"keys\[0\]: expected an object, got 'x'"),
+            (document(entry(keyid=...)), r"keys\[0\]: keyid is missing"),
+            (document(entry(keyid="00")), r"keys\[0\]\.keyid: expected [0-9a-f]{64} \(SHA-256"),
+            (document(entry(keyid=ONE.keyid.upper())), r"keys\[0\]\.keyid"),
+            (document(entry(role=["decision"])), r"keys\[0\]: expected only .* got 'role'"),
+            (document(entry(roles=[])), r"keys\[0\]\.roles: expected a list"),
+            (document(entry(roles=["decisions"])), r"keys\[0\]\.roles\[0\]: expected one of policy"),
+            (document(entry(roles="decision")), r"keys\[0\]\.roles: expected a list"),
+            (document(entry(environments=[""])), r"keys\[0\]\.environments\[0\]: expected a name"),
+            (document(entry(environments=[["a"]])), r"keys\[0\]\.environments\[0\]: expected a name"),
+            (document(entry(environments=["a", "a"])), "each name once"),
+            (document(entry(name="")), r"keys\[0\]\.name: expected a text"),
+            (document(entry(person=None)), r"keys\[0\]\.person: expected a text, got None"),
+            (document(entry(not_after="tomorrow")), r"keys\[0\]\.not_after: expected a UTC time"),
+            (document(entry(not_after="2026-01-01T00:00:00+00:00")), "expected a UTC time"),
+            (document(entry(not_after=5)), "expected a UTC time"),
+            (
+                document(entry(not_before="2027-01-01T00:00:00Z", not_after="2026-01-01T00:00:00Z")),
+                "expected a time after not_before",
+            ),
+            (document(entry(public_key="x")), r"trust\.json: keys\[0\]\.public_key: expected PEM"),
+            (document(entry(public_key=5)), r"keys\[0\]\.public_key: expected a text"),
+            (document(entry(), entry(name="again")), r"keys\[1\] is the same key as keys\[0\]"),
+        ],
+    )
+    def test_says_the_file_and_what_is_wrong(self, data: bytes, message: str) -> None:
+        with pytest.raises(ConfigError, match=message) as caught:
+            parse(data)
+        assert str(caught.value).startswith("trust.json: ")
+
+    def test_a_private_key_in_it_is_not_repeated(self) -> None:
+        pem = generate(KeyKind.ED25519).decode()
+
+        for data in (document(entry(public_key=pem)), document(entry(keyid=pem))):
+            with pytest.raises(ConfigError) as caught:
+                parse(data)
+            assert pem.splitlines()[1] not in f"{caught.value} {caught.value.hint}"
+
+    @given(
+        st.binary(max_size=200)
+        | st.recursive(
+            st.none()
+            | st.booleans()
+            | st.integers()
+            | st.text()
+            | st.sampled_from(["format", "keys", "roles"]),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        ["format", "keys", "roles", "keyid", "name", "environments", "public_key"]
+                    ),
+                    inner,
+                )
+            ),
+            max_leaves=8,
+        ).map(lambda v: json.dumps(v).encode())
+    )
+    @settings(max_examples=200, deadline=None)
+    def test_never_raises_anything_but_config_error(self, data: bytes) -> None:
+        with pytest.raises(ConfigError):
+            parse(data)
+
+
+class TestAnchor:
+    def test_verifiers_have_role_environment_and_time(self) -> None:
+        anchor = parse(
+            document(
+                entry(not_after="2026-11-21T00:00:00Z"),
+                {**trust_entry(OTHER, name="anywhere"), "roles": ["decision", "policy"]},
+            )
+        )
+
+        assert keyids(anchor) == [ONE.keyid, OTHER.keyid]
+        assert keyids(anchor, role="policy") == [OTHER.keyid]
+        assert keyids(anchor, role="approval") == []
+        assert keyids(anchor, environment="staging") == [OTHER.keyid]
+        assert keyids(anchor, at=NOW + timedelta(microseconds=1)) == [OTHER.keyid]
+
+    def test_a_key_is_not_valid_before_its_time(self) -> None:
+        anchor = parse(document(entry(not_before="2026-11-21T00:00:00Z")))
+
+        assert keyids(anchor) == [ONE.keyid]
+        assert keyids(anchor, at=NOW - timedelta(microseconds=1)) == []
+
+    def test_unknown_roles_and_naive_times_are_mistakes_of_the_caller(self) -> None:
+        anchor = parse(document(entry()))
+
+        with pytest.raises(ValueError, match="expected one of policy, decision, approval"):
+            anchor.verifiers(role="boss", environment="production", at=NOW)
+        with pytest.raises(ValueError, match="timezone-aware"):
+            anchor.verifiers(role="decision", environment="production", at=NOW.replace(tzinfo=None))
+
+
+class TestFindAnchor:
+    @pytest.fixture
+    def outside(self, tmp_path: Path) -> Path:
+        path = tmp_path / "trust.json"
+        path.write_bytes(document(entry(name="outside")))
+        return path
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "repo/configs").mkdir(parents=True)
+        return tmp_path / "repo"
+
+    def test_the_order_is_option_environment_repository_development(self, root: Path, outside: Path) -> None:
+        assert find_anchor(None, {}, root) is None
+        development_signer(root, say=lambda _: None)
+        development = find_anchor(None, {}, root)
+        (root / "configs/trust.json").write_bytes(document(entry(name="repository")))
+        repository = find_anchor(None, {}, root)
+        given_ = find_anchor(None, {"CUTOVER_TRUST": str(outside)}, root)
+        option = find_anchor(str(outside), {"CUTOVER_TRUST": "/nowhere"}, root)
+
+        sources = [a.source for a in (development, repository, given_, option) if a is not None]
+        assert sources == [
+            AnchorSource.DEVELOPMENT,
+            AnchorSource.REPOSITORY,
+            AnchorSource.GIVEN,
+            AnchorSource.GIVEN,
+        ]
+
+    def test_it_says_how_much_it_proves(self, root: Path, outside: Path) -> None:
+        development_signer(root, say=lambda _: None)
+        development = find_anchor(None, {}, root)
+        (root / "configs/trust.json").write_bytes(document(entry()))
+        repository = find_anchor(None, {}, root)
+        option = find_anchor(str(outside), {}, root)
+
+        assert development is not None
+        assert repository is not None
+        assert option is not None
+        assert "proves only that nothing changed" in development.description
+        assert "proves little" in repository.description
+        assert [a.integrity_only for a in (development, repository, option)] == [True, True, False]
+
+    def test_a_given_file_inside_the_repository_is_the_repositorys(self, root: Path) -> None:
+        path = root / "configs/trust.json"
+        path.write_bytes(document(entry()))
+        found = find_anchor(str(root / ".." / root.name / "configs/trust.json"), {}, root)
+
+        assert found is not None
+        assert found.source is AnchorSource.REPOSITORY
+
+    @pytest.mark.parametrize(
+        ("option", "environ"), [("", {}), (None, {"CUTOVER_TRUST": ""}), (None, {"CUTOVER_TRUST": " "})]
+    )
+    def test_empty_never_falls_back_to_weaker_trust(
+        self, root: Path, option: str | None, environ: dict[str, str]
+    ) -> None:
+        (root / "configs/trust.json").write_bytes(document(entry()))
+
+        with pytest.raises(ConfigError, match="expected the path of a trust file, got nothing"):
+            find_anchor(option, environ, root)
+
+    @pytest.mark.parametrize("name", ["gone.json", ".", "a\0b"])
+    def test_a_file_that_cannot_be_read_is_an_error(self, root: Path, name: str) -> None:
+        with pytest.raises(ConfigError, match="cannot be read"):
+            find_anchor(name, {}, root)
+
+    def test_a_huge_file_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="more than 4194304 bytes"):
+            load_trust(Path("/dev/zero"))
+
+    def test_a_development_key_signs_policies_in_the_sandbox_only(self, root: Path) -> None:
+        signer = development_signer(root, say=lambda _: None)
+        anchor = find_anchor(None, {}, root)
+
+        assert anchor is not None
+        assert keyids(anchor, environment="production") == [signer.keyid]
+        assert keyids(anchor, role="policy", environment="sandbox") == [signer.keyid]
+        assert keyids(anchor, role="policy", environment="production") == []
