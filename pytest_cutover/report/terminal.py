@@ -100,11 +100,10 @@ def _short(value: str) -> str:
 
 def finding_text(finding: Finding) -> str:
     """The message with how far beyond the limit the value lies."""
-    distance = (
-        finding.distance
-        and f" ({finding.distance}{'' if finding.unit in (None, '1') else ' ' + finding.unit})"
-    )
-    return f"{finding.message}{distance}"
+    if not finding.distance:
+        return finding.message
+    unit = "" if finding.unit in (None, "1") else f" {finding.unit}"
+    return f"{finding.message} ({finding.distance}{unit})"
 
 
 def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iterator[str]:
