@@ -21,7 +21,8 @@ _NAME = re.compile(
     r"|authorization|dsn$|connection_?string|(^|_)auth$|(^|_)(pass|key|pat|jwt)$",
     re.IGNORECASE,
 )
-_NOT_SECRET = {"CUTOVER_KEY"}  # a path; the text of a key is in CUTOVER_KEY_PEM
+_NOT_SECRET = {"CUTOVER_KEY", "PWD", "OLDPWD"}
+"""Paths: the text of a key is in CUTOVER_KEY_PEM, and `pwd` is here no password."""
 _SHORTEST = 6  # characters; a shorter value would blot out ordinary words
 
 _SHAPES = (
