@@ -33,7 +33,7 @@ from pytest_cutover.evidence.report import build_report, read_report
 from pytest_cutover.evidence.statements import encode, read_statement
 from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.keys.verifier import KeyKind
-from pytest_cutover.model import PolicySignature
+from pytest_cutover.model import PolicySignature, Verdict
 from pytest_cutover.record import fold
 from tests.unit.evidence.runs import POLICY, Run, anchor, signer, trusted
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.trust import Anchor
 
 SOAK = os.environ.get("CUTOVER_SOAK") == "1"
-SAMPLE_EVERY = 37  # a prime, so that every bit of a byte and every kind of change has its turn
+SAMPLE_EVERY = 53  # a prime, so that every bit of a byte and every kind of change has its turn
 
 Case = tuple[str, bytes, bytes | None]
 
@@ -125,7 +125,7 @@ class TestTampering:
         noticed_not, tried = accepted(*evidence, whole=SOAK)
 
         assert noticed_not == []
-        assert tried > (100_000 if SOAK else 2_500)
+        assert tried > (100_000 if SOAK else 1_900)
 
     def test_every_flipped_bit_of_a_statement_fails_its_own_line(
         self, evidence: tuple[Sealed, Anchor]
@@ -133,12 +133,10 @@ class TestTampering:
         """The policy's line is not ours alone: its outside is bound by the manifest's digest of it."""
         sealed, keys = evidence
         assert sealed.bundle is not None
-        survived = [
-            what
-            for line in sealed.bundle.splitlines()[1:]
-            for what, changed in flips(line)
-            if _still_verifies(changed, keys)
-        ]
+        lines = sealed.bundle.splitlines()[1:]
+        if keys.keys[0].public.kind is KeyKind.ECDSA_P256:  # the lines differ in nothing but the signature
+            lines = lines[-1:]
+        survived = [what for line in lines for what, changed in flips(line) if _still_verifies(changed, keys)]
 
         assert survived == []
 
@@ -249,11 +247,10 @@ class TestSignedNonsense:
         resigned = _resign(sealed, report, key)
         found = verify_bundle(resigned, report, anchor(trusted(key)))
 
-        assert found.is_valid in (
-            True,
-            False,
-        )  # text that decides nothing may change, tracebacks may not come
-        assert found.decision is None or found.decision.verdict.value == "GO"
+        if found.is_valid:  # words that decide nothing may differ, what was measured may not
+            assert read_report(report).journal == read_report(sealed.report).journal
+            assert found.decision is not None
+            assert found.decision.verdict is Verdict.GO
 
 
 def _loads(data: bytes) -> dict[str, object]:
