@@ -71,7 +71,7 @@ def decide(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Decisio
 def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Iterator[Finding]:
     for problem in record.problems:
         yield Finding(problem.reason, problem.message, where=problem.where)
-    if not record.complete and not record.problems:
+    if not record.complete and not any(p.reason.weight is Weight.UNPROVEN for p in record.problems):
         yield Finding(Reason.RUN_JOURNAL_INCOMPLETE, "the record is not complete")
     if not record.results and not record.started:
         yield Finding(Reason.RUN_NOTHING_SELECTED, "no gate was run")
@@ -324,6 +324,11 @@ def _completeness(result: GateResult, judged: Sequence[JudgedMeasurement]) -> It
         yield (
             Reason.GATE_RECORD_INCOMPLETE,
             f"the gate measured {_times(result.measured)}, {len(result.measurements)} measurements are recorded",
+        )
+    if result.reported != len(result.phases):
+        yield (
+            Reason.GATE_RECORD_INCOMPLETE,
+            f"the gate was reported {_times(result.reported)}, {len(result.phases)} reports are recorded",
         )
     names = Counter(j.measurement.name for j in judged)
     for name in (n for n, count in names.items() if count > 1):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_cutover.gate import Gate
-from pytest_cutover.recording import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,12 +24,12 @@ def gate(request: pytest.FixtureRequest) -> Gate:
     """Records what this gate measures; see `pytest_cutover.gate.Gate`."""
     from pytest_cutover.session import RECORDER
 
-    state = request.node.stash.get(STATE, None)
+    recorder = request.config.stash[RECORDER]
+    state = recorder.states.get(request.node.nodeid)
     if state is None:
         raise pytest.UsageError(
             f"{request.node.nodeid} asks for `gate` and has no gate marker: add @pytest.mark.gate('some.id')"
         )
-    recorder = request.config.stash[RECORDER]
     made = state.gate = Gate(state.info, recorder.attachments, recorder.redact)
     return made
 

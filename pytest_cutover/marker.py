@@ -32,7 +32,7 @@ def gate_info(item: pytest.Item) -> GateInfo | None:
     gate_id = marker.args[0]
     for key, value in marker.kwargs.items():
         _check_marker(f"{where}: gate {gate_id!r}", key, value)
-    if not any(item.get_closest_marker(phase) for phase in PHASES):
+    if not {mark.name for mark in item.iter_markers()}.intersection(PHASES):
         raise pytest.UsageError(
             f"{where}: gate {gate_id!r} has no phase marker, such as @pytest.mark.preflight"
         )

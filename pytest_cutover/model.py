@@ -189,6 +189,7 @@ class GateResult:
     phases: tuple[Phase, ...]
     measurements: tuple[Measurement, ...]
     measured: int  # how often the gate called measure(); a lost measurement shows
+    reported: int  # how many phases pytest reported; a lost one shows
     notes: tuple[str, ...] = ()
     attachments: tuple[Mapping[str, str], ...] = ()
     worker: str = "main"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _EPOCH = parse_rfc3339("1970-01-01T00:00:00Z")
 _CLOCK_TOLERANCE = timedelta(seconds=1)  # an NTP step of less is not worth a NO-GO
+_CLEAN_STATUS = (0, 5)  # pytest's "passed", and "nothing collected" of which the empty record tells
 _MALFORMED = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RecursionError)
 
 
@@ -124,18 +125,18 @@ class _Reader:
     def on_collected(self, event: Mapping[str, Any]) -> None:
         gates = {(g["key"], g["nodeid"]): gate_info(g) for g in event["gates"]}
         dropped = {(g["key"], g["nodeid"]): gate_info(g) for g in event["deselected"]}
-        worker = event["worker"]
+        worker = _typed(event["worker"], str)
         if worker in self.by_worker:
             raise ValueError(f"worker {worker} reported twice what it collected")
         if len(gates) != len(event["gates"]):
             raise ValueError(f"worker {worker} listed a gate twice")
         self.by_worker[worker] = frozenset(gates)
-        self.others.update(event["others"])
+        self.others.update(_typed(n, str) for n in _typed(event["others"], list))
         self.collected.update(gates)
         self.deselected.update(dropped)
 
     def on_gate_started(self, event: Mapping[str, Any]) -> None:
-        nodeid = event["nodeid"]
+        nodeid = _typed(event["nodeid"], str)
         self.started[nodeid] = self.started.get(nodeid, 0) + 1
 
     def on_gate_finished(self, event: Mapping[str, Any]) -> None:
@@ -160,13 +161,18 @@ class _Reader:
         }
         if event["counts"] != counted:
             raise ValueError(f"expected counts {event['counts']}, got {counted}")
+        status = _typed(event["status"], int)
+        explained = self.problems or any(p.outcome != "passed" for r in self.results for p in r.phases)
+        if status not in _CLEAN_STATUS and not explained:
+            message = f"pytest ended with {status}, and no event says why"
+            self.problems.append(Problem(Reason.RUN_EXIT_STATUS, message))
 
     def on_exited(self, event: Mapping[str, Any]) -> None:
         self.exited = event
         if self.tail is None:
             return  # said by `complete`
-        promised = self.tail["exit"]
-        if event.get("signal") is not None or event.get("status") != promised:
+        promised = _typed(self.tail["exit"], int)
+        if event.get("signal") is not None or _typed(event["status"], int) != promised:
             how = f"signal {event['signal']}" if event.get("signal") else f"status {event.get('status')}"
             self.problems.append(
                 Problem(
@@ -192,6 +198,11 @@ class _Reader:
                     Reason.RUN_WORKERS_DISAGREE,
                     f"workers {', '.join(self.by_worker)} collected different gates",
                 )
+            )
+        silent = sorted({r.worker for r in self.results} - set(self.by_worker))
+        if silent:
+            self.problems.append(
+                Problem(Reason.RUN_WORKERS_DISAGREE, f"worker {silent[0]} ran gates and never said what it collected")
             )
         known = {nodeid for _, nodeid in self.collected} | self.others
         stray = sorted(({r.nodeid for r in self.results} | set(self.started)) - known)
@@ -266,6 +277,7 @@ def gate_result(event: Mapping[str, Any]) -> GateResult:
         phases=tuple(_phase(p) for p in event["phases"]),
         measurements=tuple(_measurement(m) for m in event["measurements"]),
         measured=_typed(event["measured"], int),
+        reported=_typed(event["reported"], int),
         notes=tuple(_typed(n, str) for n in event["notes"]),
         attachments=tuple(dict(a) for a in event["attachments"]),
         worker=_typed(event["worker"], str),
@@ -289,7 +301,6 @@ def _optional(value: Any, kind: type[_T]) -> _T | None:
 
 def gate_info(g: Mapping[str, Any]) -> GateInfo:
     """The gate that an entry of run.collected describes; raises as `gate_result` does."""
-    timeout_s = g["timeout_s"]
     return GateInfo(
         id=_typed(g["id"], str),
         key=_typed(g["key"], str),
@@ -300,7 +311,7 @@ def gate_info(g: Mapping[str, Any]) -> GateInfo:
         category=_optional(g["category"], str),
         owner=_optional(g["owner"], str),
         remedy=_optional(g["remedy"], str),
-        timeout_s=None if timeout_s is None else float(timeout_s),
+        timeout_s=float(g["timeout_s"]) or None,
     )
 
 
@@ -309,7 +320,7 @@ def _phase(p: Sequence[Any]) -> Phase:
     return Phase(
         _typed(when, str),
         _typed(outcome, str),
-        _optional(raised, str),
+        _typed(raised, str) or None,
         _typed(message, str),
         float(duration_s),
     )

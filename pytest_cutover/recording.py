@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
 import time
 import unittest
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,15 @@ from pytest_cutover.reasons import Weight
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
+    from types import FrameType
 
     from pytest_cutover.gate import Gate
     from pytest_cutover.model import EffectivePolicy, GateDecision
     from pytest_cutover.redact import Redactor
 
 MAX_MESSAGE_CHARS = 2000  # of an error; the whole traceback stays in pytest's own report
+
+ALARM_AGAIN_S = 10.0  # a gate that swallowed the alarm gets another; teardown gets this long
 
 GATE_ATTRIBUTE = "cutover_gate"
 """Set on every report of a gate item: its GateInfo as plain values."""
@@ -48,42 +51,41 @@ class GateTimeout(BaseException):
 class GateState:
     """Everything seen of one gate item, over all its attempts."""
 
+    __slots__ = ("attempt", "gate", "info", "judged", "phases", "witnessed")
+
     def __init__(self, info: GateInfo) -> None:
         self.info = info
-        self.info_json = info_json(info)
         self.gate: Gate | None = None
         self.attempt = 0
         self.phases: list[Phase] = []
         self.witnessed: BaseException | None = None
+        self.judged: GateDecision | None = None  # right after its body passed, else None
 
-    def begin(self) -> None:
-        self.attempt += 1
-        self.phases = []
-        self.gate = None
-        self.witnessed = None
-
-    def result(self, worker: str, phases: Sequence[Phase] | None = None) -> GateResult:
+    def result(self, worker: str, phases: Sequence[Phase]) -> GateResult:
         gate = self.gate
-        seen = tuple(self.phases if phases is None else phases)
         return GateResult(
             nodeid=self.info.nodeid,
             attempt=self.attempt,
-            phases=seen,
+            phases=tuple(phases),
             measurements=() if gate is None else tuple(gate.measurements),
             measured=0 if gate is None else gate.measured,
+            reported=len(phases),
             notes=() if gate is None else tuple(gate.notes),
             attachments=() if gate is None else tuple(gate.attachments),
             worker=worker,
-            duration_s=sum(p.duration_s for p in seen),
+            duration_s=sum(p.duration_s for p in phases),
         )
 
 
-STATE = pytest.StashKey[GateState]()
 _CLEAN = tuple(Phase(when, "passed", None, "", 0.0) for when in ("setup", "call", "teardown"))
 
 
 class Recorder:
-    """The pytest plugin object of a process that runs gates."""
+    """The pytest plugin object of a process that runs gates.
+
+    Every test pays for each hook here, so there are few and none wraps but one: `GateRun` and `Worker`
+    call `starting` and `reported` from hooks that they have anyway.
+    """
 
     def __init__(
         self,
@@ -99,22 +101,25 @@ class Recorder:
         self.worker = worker
         self.attachments = attachments
         self.redact = redactor
-        self.deadline = deadline  # time.monotonic() at which the whole run's time is up
-        self.collected: list[GateInfo] = []
+        self.states: dict[str, GateState] = {}  # by node id
         self.deselected: list[GateInfo] = []
         self.others: list[str] = []
         self._properties = bool(config.getoption("xmlpath", None))
-        self._alarm = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+        self._required = frozenset(r.gate for r in policy.requires)
+        self._alarm = Alarm(policy.gate_timeout_s, deadline)
+
+    @property
+    def collected(self) -> list[GateInfo]:
+        return [state.info for state in self.states.values()]
 
     # collection
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Remember which gates of this phase somebody left out."""
         for item in items:
-            if item.get_closest_marker("gate") and item.get_closest_marker(self.policy.phase):
-                info = gate_info(item)
-                if info is not None:
-                    self.deselected.append(info)
+            info = gate_info(item) if item.get_closest_marker(self.policy.phase) else None
+            if info is not None:
+                self.deselected.append(info)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Read the markers of everything that will run."""
@@ -123,82 +128,82 @@ class Recorder:
             if info is None:
                 self.others.append(item.nodeid)
             else:
-                item.stash[STATE] = GateState(info)
-                self.collected.append(info)
+                self.states[item.nodeid] = GateState(info)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Put the witness inside of every conftest's wrapper: the last to register is the innermost."""
-        session.config.pluginmanager.register(Witness(), "cutover-witness")
+        session.config.pluginmanager.register(Witness(self), "cutover-witness")
+        # What was collected lives as long as the run: scanning it again and again costs a tenth of a long one.
+        gc.collect()
+        gc.freeze()
 
     # running
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Begin an attempt under its time limit."""
-        state = item.stash.get(STATE, None)
-        if state is None:
-            return (yield)
-        state.begin()
-        with self._time_limit(item, state):
-            return (yield)
+    def starting(self, nodeid: str) -> None:
+        """Put a gate under its time limit: setup, body and teardown together."""
+        state = self.states.get(nodeid)
+        if state is not None:
+            self._alarm.set(state.info.timeout_s)
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Judge a gate whose body passed, so that pytest's outcome is the engine's."""
-        state = item.stash.get(STATE, None)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Note what a phase raised, before any plugin turns it into something else."""
+        state = self.states.get(item.nodeid)
         if state is None:
-            return (yield)
-        with self._time_limit(item, state):
-            result = yield
+            return
+        if call.when == "setup":
+            state.attempt += 1
+            state.phases = []
+        state.phases.append(self._phase(state, call))
+        if call.when == "call":
+            state.witnessed = None
+        elif call.when == "teardown" and self._properties:
+            item.user_properties.extend(self._junit_properties(state))
+
+    def reported(self, report: pytest.TestReport) -> GateState | None:
+        """Called with each report before any other plugin sees it: the gate's state when the report is a gate's."""
+        if report.longrepr is not None or report.sections:
+            report.sections = [(name, self.redact(text)) for name, text in report.sections]
+            redact_longrepr(report, self.redact)
+        state = self.states.get(report.nodeid)
+        if state is None:
+            return None
+        if report.outcome != "passed" or hasattr(report, "wasxfail"):
+            self._fail_unproven(state, report)
+        if report.when == "teardown":
+            self._alarm.stop()
+        return state
+
+    def fields(self, state: GateState) -> dict[str, Any]:
+        """What the journal keeps of a gate that has ended."""
+        return payload(state.result(self.worker, name_subtests(state.phases)))
+
+    def judge(self, info: GateInfo, result: GateResult) -> GateDecision:
+        """What the run's policy says of one gate now."""
+        return judge_gate(info, result, self.policy, datetime.now(UTC), required=info.id in self._required)
+
+    def body_passed(self, state: GateState) -> None:
+        """Judge a gate whose body passed.
+
+        Raises:
+            GateNotGreen: so that pytest's outcome is the engine's.
+        """
         judged = self.judge(state.info, state.result(self.worker, _CLEAN))
         if not judged.green:
             raise GateNotGreen(failure_text(judged))
-        return result
+        state.judged = judged
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Teardown counts against the time limit too."""
-        state = item.stash.get(STATE, None)
-        if state is None:
-            return (yield)
-        with self._time_limit(item, state):
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Record a phase; the report of the teardown carries the whole gate to the journal, also from a worker."""
-        state = item.stash.get(STATE, None)
-        if state is not None and call.when == "teardown" and self._properties:
-            item.user_properties.extend(self._junit_properties(state))
-        report = yield
-        self._redact_report(report)
-        if state is None:
-            return report
-        state.phases.append(self._phase(state, call, report))
-        setattr(report, GATE_ATTRIBUTE, state.info_json)
-        if call.when == "teardown":
-            setattr(
-                report, RESULT_ATTRIBUTE, payload(state.result(self.worker, _name_subtests(state.phases)))
-            )
-        self._fail_unproven(state, report)
-        return report
-
-    def judge(self, info: GateInfo, result: GateResult) -> GateDecision:
-        required = any(r.gate == info.id for r in self.policy.requires)
-        return judge_gate(info, result, self.policy, datetime.now(UTC), required=required)
-
-    def _phase(self, state: GateState, call: pytest.CallInfo[None], report: pytest.TestReport) -> Phase:
+    def _phase(self, state: GateState, call: pytest.CallInfo[None]) -> Phase:
         raised = None if call.excinfo is None else call.excinfo.value
         if raised is None and call.when == "call":
             raised = state.witnessed
-        kind = None if raised is None else _kind(raised)
-        if hasattr(report, "wasxfail"):
-            kind = "xfail"
-        message = "" if raised is None or kind == "judged" else self._message(raised)
-        return Phase(call.when, report.outcome, kind, message, round(call.duration, 6))
+        if raised is None:
+            return Phase(call.when, "passed", None, "", round(call.duration, 6))
+        kind = _kind(raised)
+        outcome = "skipped" if kind in ("skip", "xfail") else "failed"
+        message = "" if kind == "judged" else self._message(raised)
+        return Phase(call.when, outcome, kind, message, round(call.duration, 6))
 
     def _message(self, raised: BaseException) -> str:
         try:
@@ -215,23 +220,18 @@ class Recorder:
 
     def _fail_unproven(self, state: GateState, report: pytest.TestReport) -> None:
         """A skipped or xfailed gate is not green: say so to pytest, JUnit and `-x` as well."""
-        phase = state.phases[-1]
-        required = any(r.gate == state.info.id for r in self.policy.requires)
-        if phase.raised == "xfail" or (phase.raised == "skip" and required):
-            if hasattr(report, "wasxfail"):
-                del report.wasxfail
+        if type(report) is not pytest.TestReport or not state.phases:
+            return  # a subtest's report has its own class
+        last = state.phases[-1]
+        if hasattr(report, "wasxfail"):
+            last = state.phases[-1] = Phase(last.when, "skipped", "xfail", last.message, last.duration_s)
+            del report.wasxfail
+        if last.raised == "xfail" or (last.raised == "skip" and state.info.id in self._required):
             report.outcome = "failed"
-            report.longrepr = f"{state.info.key}: {phase.raised} is not green: {phase.message}".rstrip(": ")
-
-    def _redact_report(self, report: pytest.TestReport) -> None:
-        report.sections = [(name, self.redact(text)) for name, text in report.sections]
-        redact_longrepr(report, self.redact)
+            report.longrepr = f"{state.info.key}: {last.raised} is not green: {last.message}".rstrip(": ")
 
     def _junit_properties(self, state: GateState) -> Iterator[tuple[str, str]]:
-        clean = [p for p in state.phases if p.raised != "judged"] or list(_CLEAN)
-        if {p.when for p in clean} == {"setup"} and all(p.raised is None for p in clean):
-            clean = list(_CLEAN)
-        judged = self.judge(state.info, state.result(self.worker, [*clean, _CLEAN[2]]))
+        judged = self.judge(state.info, state.result(self.worker, state.phases))
         yield "cutover.gate", judged.key
         yield "cutover.verdict", gate_verdict(judged)
         for j in judged.measurements:
@@ -244,43 +244,62 @@ class Recorder:
         for finding in judged.findings:
             yield "cutover.finding", f"{finding.reason.code}: {finding.message}"
 
-    @contextmanager
-    def _time_limit(self, item: pytest.Item, state: GateState) -> Iterator[None]:
-        """Raise GateTimeout in the main thread when the gate's, or the run's, time is up."""
-        limit_s = state.info.timeout_s or self.policy.gate_timeout_s
-        run_left_s = self.deadline - time.monotonic()
-        left_s = min(limit_s - sum(p.duration_s for p in state.phases), run_left_s)
-        # Somebody else's alarm (pytest-timeout) is left alone; `decide` still sees the duration.
-        if not self._alarm or signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
-            yield
+
+class Alarm:
+    """Raises GateTimeout in the main thread when a gate's, or the whole run's, time is up.
+
+    Somebody else's alarm (pytest-timeout) is left alone, and a thread that is not the main one cannot
+    have any; `decide` still sees the duration, and a supervising parent ends what hangs.
+    """
+
+    def __init__(self, default_s: float, deadline: float) -> None:
+        self._default_s = default_s
+        self._deadline = deadline
+        self._limit_s = default_s
+        self._handler = self._ring  # one object, so that it can be recognised
+        self._usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+        if self._usable and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+            signal.signal(signal.SIGALRM, self._handler)
+
+    def set(self, limit_s: float | None) -> None:
+        if not self._usable or signal.getsignal(signal.SIGALRM) is not self._handler:
             return
+        self._limit_s = limit_s or self._default_s
+        left_s = min(self._limit_s, self._deadline - time.monotonic())
+        signal.setitimer(signal.ITIMER_REAL, max(left_s, 0.001), ALARM_AGAIN_S)
 
-        def ring(*_: object) -> None:
-            raise GateTimeout(f"took longer than its limit of {limit_s:g} s")
-
-        signal.signal(signal.SIGALRM, ring)
-        # It rings again, in case the gate swallowed the first one.
-        signal.setitimer(signal.ITIMER_REAL, max(left_s, 0.001), 1.0)
-        try:
-            yield
-        finally:
+    def stop(self) -> None:
+        if self._usable and signal.getsignal(signal.SIGALRM) is self._handler:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def _ring(self, _: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            # pytest catches what is raised in here; anywhere else the exception would take it down.
+            if frame.f_code is pytest.CallInfo.from_call.__func__.__code__:  # type: ignore[attr-defined] # classmethod
+                raise GateTimeout(f"took longer than its limit of {self._limit_s:g} s")
+            frame = frame.f_back
 
 
 class Witness:
-    """Sees what a gate's own function raised, before any conftest's wrapper can hide it."""
+    """Stands around a gate's own function, inside of every conftest's wrapper: nothing can be hidden from it."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._states = recorder.states
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-        """Remember the exception and let it pass on."""
-        try:
+        """Remember what the function raised; judge the gate when it raised nothing."""
+        state = self._states.get(pyfuncitem.nodeid)
+        if state is None:
             return (yield)
+        try:
+            result = yield
         except BaseException as exc:
-            state = pyfuncitem.stash.get(STATE, None)
-            if state is not None:
-                state.witnessed = exc
+            state.witnessed = exc
             raise
+        self._recorder.body_passed(state)
+        return result
 
 
 def redact_longrepr(report: pytest.TestReport | pytest.CollectReport, redact: Redactor) -> None:
@@ -307,8 +326,10 @@ def _kind(raised: BaseException) -> str:
     return "assertion" if isinstance(raised, AssertionError | pytest.fail.Exception) else "error"
 
 
-def _name_subtests(phases: Sequence[Phase]) -> list[Phase]:
+def name_subtests(phases: Sequence[Phase]) -> list[Phase]:
     """Every call phase but the last is a subtest's; a failed one is told apart from the gate's own."""
+    if len(phases) <= len(_CLEAN):
+        return list(phases)
     calls = [i for i, p in enumerate(phases) if p.when == "call"]
     subtests = set(calls[:-1])
     return [
@@ -345,7 +366,9 @@ def payload(result: GateResult) -> dict[str, Any]:
         "nodeid": result.nodeid,
         "worker": result.worker,
         "attempt": result.attempt,
-        "phases": [[p.when, p.outcome, p.raised, p.message, p.duration_s] for p in result.phases],
+        # "" for what raised nothing: a field that was taken away (null) must not read as a clean pass.
+        "phases": [[p.when, p.outcome, p.raised or "", p.message, p.duration_s] for p in result.phases],
+        "reported": result.reported,
         "measurements": [_measurement_json(m) for m in result.measurements],
         "measured": result.measured,
         "notes": list(result.notes),
@@ -374,5 +397,5 @@ def _measurement_json(m: Measurement) -> dict[str, Any]:
 
 
 def info_json(info: GateInfo) -> dict[str, Any]:
-    """A collected gate as plain values: an entry of the journal's run.collected."""
-    return {name: getattr(info, name) for name in GateInfo.__slots__}
+    """A collected gate as plain values: an entry of the journal's run.collected; `timeout_s` 0: the policy's."""
+    return {name: getattr(info, name) for name in GateInfo.__slots__} | {"timeout_s": info.timeout_s or 0}

@@ -23,12 +23,15 @@ from pytest_cutover.model import EffectivePolicy, ExitCode, Runner
 from pytest_cutover.phases import asked_phases, misspelt
 from pytest_cutover.plugin import RUN
 from pytest_cutover.reasons import Reason
+from pytest_cutover.record import gate_info
 from pytest_cutover.recording import GATE_ATTRIBUTE, RESULT_ATTRIBUTE, Recorder, info_json, redact_longrepr
 from pytest_cutover.redact import Redactor
 from pytest_cutover.report.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+
+    from pytest_cutover.model import GateDecision, GateInfo
 
 
 CHILD_FD = "CUTOVER_CHILD_FD"
@@ -260,6 +263,19 @@ class Worker:
     def __init__(self, config: pytest.Config, handed: Mapping[str, Any], name: str) -> None:
         self._recorder = _recorder(config, handed, name)
 
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Start a gate's time."""
+        self._recorder.starting(nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Put the gate on its reports, before xdist ships them."""
+        state = self._recorder.reported(report)
+        if state is not None:
+            setattr(report, GATE_ATTRIBUTE, info_json(state.info))
+            if report.when == "teardown":
+                setattr(report, RESULT_ATTRIBUTE, self._recorder.fields(state))
+
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Hand over what this worker collected; xdist drops pytest_deselected on the way."""
         output = session.config.workeroutput  # type: ignore[attr-defined] # xdist sets it
@@ -295,7 +311,7 @@ class GateRun:
         self._redact = Redactor(os.environ)
         self._console = Console(config, self.policy)
         self._reported: dict[str, dict[str, set[str]]] = {}
-        self._gates: frozenset[str] = frozenset()
+        self._shipped: dict[str, GateInfo] = {}  # by node id, from xdist workers
         self._failed = 0
         self._ended = False
 
@@ -345,7 +361,6 @@ class GateRun:
         if sys.flags.optimize:
             self.tell(Reason.RUN_ASSERTS_OFF, "Python runs with -O: assertions are off")
         if self._recorder is not None:
-            self._gates = frozenset(i.nodeid for i in self._recorder.collected)
             self.journal.write("run.collected", **_collected(self._recorder))
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
@@ -365,40 +380,57 @@ class GateRun:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Journal a start. A controller cannot tell gates from other tests yet, so it journals all."""
-        if self._distributed or nodeid in self._gates:
+        if self._recorder is None:
             self.journal.started(nodeid, "main")
+        elif nodeid in self._recorder.states:
+            self.journal.started(nodeid, "main")
+            self._recorder.starting(nodeid)
 
-    @pytest.hookimpl(trylast=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Journal a gate's end; anything else that is not clean is a problem of the run."""
-        info = getattr(report, GATE_ATTRIBUTE, None)
-        known = info is not None or report.nodeid in self._reported or report.nodeid in self._gates
-        if report.outcome != "passed" and report.outcome != "skipped":
+        state = None if self._recorder is None else self._recorder.reported(report)
+        nodeid, when, outcome = report.nodeid, report.when, report.outcome
+        if outcome not in ("passed", "skipped"):
             self._failed += 1
-        if report.when not in ("setup", "call", "teardown"):
-            self.tell(Reason.RUN_WORKER_CRASHED, f"{report.nodeid} took its worker down", report.nodeid)
+        if when not in ("setup", "call", "teardown"):
+            self.tell(Reason.RUN_WORKER_CRASHED, f"{nodeid} took its worker down", nodeid)
             return
-        if not known:
-            if report.outcome not in ("passed", "skipped"):
-                self.tell(
-                    Reason.RUN_NOT_CLEAN, f"{report.nodeid} {report.outcome} in {report.when}", report.nodeid
-                )
+        info = state.info if state is not None else self._shipped_info(report)
+        if info is None:
+            if outcome not in ("passed", "skipped"):
+                self.tell(Reason.RUN_NOT_CLEAN, f"{nodeid} {outcome} in {when}", nodeid)
             return
-        reported = self._reported.setdefault(report.nodeid, {})
-        reported.setdefault(report.when, set()).add(report.outcome)
-        result = getattr(report, RESULT_ATTRIBUTE, None)
-        if result is not None and info is not None:
-            fields = reconciled(result, reported)
-            self.journal.finished(**fields)
-            self._console.gate_ended(info, fields)
+        self._reported.setdefault(nodeid, {}).setdefault(when, set()).add(outcome)
+        if when != "teardown":
+            return
+        if state is not None and self._recorder is not None:
+            self._gate_ended(info, self._recorder.fields(state), state.judged)
+        else:
+            self._gate_ended(info, getattr(report, RESULT_ATTRIBUTE), None)
+
+    def _shipped_info(self, report: pytest.TestReport) -> GateInfo | None:
+        """The gate that a worker's report is about."""
+        shipped = getattr(report, GATE_ATTRIBUTE, None)
+        if shipped is not None:
+            self._shipped[report.nodeid] = gate_info(shipped)
+        return self._shipped.get(report.nodeid)
+
+    def _gate_ended(self, info: GateInfo, fields: dict[str, Any], judged: GateDecision | None) -> None:
+        clean = reconcile(fields, self._reported.pop(info.nodeid))
+        self.journal.finished(**fields)
+        self._console.gate_ended(info, fields, judged if clean else None)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Count gates in pytest's summary and print no letter for them: they have a line of their own."""
-        if not hasattr(report, GATE_ATTRIBUTE):
+        if report.nodeid not in self._shipped and not self._is_ours(report):
             return None
         if report.passed:
             return ("passed" if report.when == "call" else ""), "", ""
         return ("skipped" if report.skipped else "failed" if report.when == "call" else "error"), "", ""
+
+    def _is_ours(self, report: pytest.TestReport) -> bool:
+        return self._recorder is not None and report.nodeid in self._recorder.states
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Journal an interrupt, or a pytest.exit()."""
@@ -496,23 +528,21 @@ class Finisher:
             session.config.hook.pytest_cutover_decided(config=session.config, decision=concluded.decision)
 
 
-def reconciled(result: Mapping[str, Any], reported: Mapping[str, set[str]]) -> dict[str, Any]:
-    """A gate's record with what pytest finally reported: a hook may have changed it after the engine saw it.
+def reconcile(fields: dict[str, Any], reported: Mapping[str, set[str]]) -> bool:
+    """Fit a gate's record to what pytest finally reported: a hook may have changed it after the engine saw it.
 
-    An outcome that got better keeps what was raised (gate.altered), one that got worse is added.
+    An outcome that got better keeps what was raised (gate.altered), one that got worse is added. True when
+    everything was clean to begin with.
     """
-    fields = dict(result)
-    phases = [list(p) for p in result["phases"]]
-    for when in dict.fromkeys(p[0] for p in phases):
-        own = [p for p in phases if p[0] == when]
-        bad = reported.get(when, {"never reported"}) - {"passed"}
-        seen_bad = any(p[1] != "passed" or p[2] is not None for p in own)
-        if seen_bad and not bad:
-            for phase in own:
-                if phase[1] != "passed" or phase[2] is not None:
-                    phase[2] = phase[2] or "error"
-                    phase[1] = "passed"
-        elif bad and not seen_bad:
-            phases.append([when, sorted(bad)[0], None, f"reported as {sorted(bad)[0]} by a plugin", 0.0])
-    fields["phases"] = phases
-    return fields
+    phases = fields["phases"]
+    seen_bad = {p[0] for p in phases if p[1] != "passed" or p[2]}
+    told_bad = {when for when, outcomes in reported.items() if outcomes != {"passed"}}
+    for when in told_bad - seen_bad:
+        outcome = sorted(reported[when] - {"passed"})[0]
+        phases.append([when, outcome, "", f"reported as {outcome} by a plugin", 0.0])
+        fields["reported"] += 1
+    for phase in (p for p in phases if p[0] in seen_bad - told_bad):
+        if phase[1] != "passed" or phase[2]:
+            phase[2] = phase[2] or "error"
+            phase[1] = "passed"
+    return not seen_bad and not told_bad

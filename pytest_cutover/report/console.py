@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import judge_gate
-from pytest_cutover.record import gate_info, gate_result
+from pytest_cutover.record import gate_result
 from pytest_cutover.report.terminal import Style, evidence_lines, gate_line, verdict_block
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.conclude import Conclusion
     from pytest_cutover.context import RunContext
-    from pytest_cutover.model import EffectivePolicy
+    from pytest_cutover.model import EffectivePolicy, GateDecision, GateInfo
 
 
 class Console:
@@ -26,6 +26,8 @@ class Console:
     def __init__(self, config: pytest.Config, policy: EffectivePolicy) -> None:
         self._config = config
         self._policy = policy
+        self._hook = config.hook.pytest_cutover_gate_judged
+        self._required = frozenset(r.gate for r in policy.requires)
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         colour = bool(getattr(self._reporter, "hasmarkup", False))
         self._style = Style.of(getattr(sys.stdout, "encoding", None), colour=colour)
@@ -35,13 +37,13 @@ class Console:
         if self._reporter is not None:
             self._reporter.showfspath = False
 
-    def gate_ended(self, info: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
-        """Print a gate's line, judged by the same rule as the decision."""
-        gate = gate_info(info)
-        required = any(r.gate == gate.id for r in self._policy.requires)
-        judged = judge_gate(gate, gate_result(fields), self._policy, datetime.now(UTC), required=required)
-        self._config.hook.pytest_cutover_gate_judged(config=self._config, gate=judged)
-        self._write(gate_line(judged, self._style))
+    def gate_ended(self, gate: GateInfo, fields: Mapping[str, Any], judged: GateDecision | None) -> None:
+        """Print a gate's line, judged by the same rule as the decision (`judged`: already was, all clean)."""
+        if judged is None:
+            now, required = datetime.now(UTC), gate.id in self._required
+            judged = judge_gate(gate, gate_result(fields), self._policy, now, required=required)
+        self._hook(config=self._config, gate=judged)
+        self._write(gate_line(judged, self._style, duration_s=fields["duration_s"]))
 
     def end(self, concluded: Conclusion, context: RunContext) -> None:
         """Print the verdict block."""

@@ -71,7 +71,7 @@ def state_of(gate: GateDecision) -> str:
     return "green" if gate.measurements else "left"
 
 
-def gate_line(gate: GateDecision, style: Style) -> str:
+def gate_line(gate: GateDecision, style: Style, *, duration_s: float) -> str:
     """✓ canary.health   burst 1.2 x · samples 300   0.21s"""
     state = state_of(gate)
     serious = [f for f in gate.findings if f.reason.weight is not Weight.NOTE] or list(gate.findings)
@@ -83,7 +83,7 @@ def gate_line(gate: GateDecision, style: Style) -> str:
         text = finding_text(serious[0])
         text += f" (and {len(serious) - 1} more)" if len(serious) > 1 else ""
     sign = style.paint(_SIGNS[state], state)
-    time = style.paint(f"{gate.duration_s:.2f}s", "dim")
+    time = style.paint(f"{duration_s:.2f}s", "dim")
     return f"{sign} {style.plain(gate.key):<{_NAME_WIDTH}} {style.plain(text)}  {time}"
 
 
