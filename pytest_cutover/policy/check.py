@@ -6,6 +6,7 @@ is missing or of the wrong type is passed over here and reported by `shape`. Pur
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 
 from pytest_cutover.model import SANDBOX, Operator, parse_rfc3339, rfc3339
 from pytest_cutover.phases import PHASES
+from pytest_cutover.policy.document import GATE_KEY_PATTERN, LimitEntry
 from pytest_cutover.policy.issues import Issue, did_you_mean, shown
 from pytest_cutover.policy.positions import Node
 from pytest_cutover.policy.shape import check_shape, where
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 OPERATORS = tuple(o.value for o in Operator)
 
 SUBJECT_SOURCES = ("sha256", "files", "command", "git")
+
+_LIMIT_KEYS = frozenset(LimitEntry.model_fields)
 
 EMBEDDED = "embedded"
 """The target that means: start our own sandbox service."""
@@ -160,10 +164,6 @@ def _requires(plan: Node) -> Iterator[Issue]:
         gate = gate_of(entry)
         if gate is None:
             continue
-        if isinstance(entry.value, str) and "[" in gate:
-            base, _, instance = gate.partition("[")
-            wanted = f'{{"gate": "{base}", "instances": ["{instance.removesuffix("]")}"]}}'
-            yield _error(entry, f"expected a gate, got the instance {gate!r}", f"write {wanted}")
         if gate in seen:
             hint = "remove one; several instances go into one entry's instances"
             yield _error(entry, f"gate {gate!r} is required twice, first on line {seen[gate]}", hint)
@@ -204,7 +204,8 @@ def _limit(limit: Node) -> Iterator[Issue]:
     if not isinstance(limit.value, dict):
         return
     used = [o for o in OPERATORS if o in limit.value]
-    if len(used) != 1:
+    # With an unknown key and no operator, the operator is misspelt: said once is enough.
+    if len(used) > 1 or (not used and set(limit.value) <= _LIMIT_KEYS):
         got = " and ".join(used) or "none"
         hint = "a range is between [low, high]" if set(used) == {"at_least", "at_most"} else "keep one"
         hint = hint if used else 'add for example "at_most": 1, or "equals": "ready"'
@@ -342,6 +343,8 @@ def _unrequired(root: Node) -> Iterator[Issue]:
     required = _required_gates(root)
     for key, gate in _members(root, "limits"):
         base = key.partition("[")[0]
+        if not re.fullmatch(GATE_KEY_PATTERN, key):
+            continue
         if base not in required:
             near = did_you_mean(base, sorted(required), what="required gates")
             hint = f"it judges the gate when it runs, and nobody notices when it does not; {near}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from pytest_cutover.policy.document import (
     FORMAT,
+    GATE_KEY_PATTERN,
+    ID_PATTERN,
     MAX_SAMPLES,
+    SHA256_PATTERN,
+    TRIMMED_PATTERN,
     Document,
     Environment,
     GateCode,
@@ -57,13 +62,13 @@ _TAGS = ("<text>", "<object>", "<list>", "<count>")
 
 _ID_HINT = "use small letters, digits, dots, dashes and underscores, beginning with a letter or digit"
 _PATTERN_HINTS = {
-    r"^[a-z0-9][a-z0-9._-]*$": ("an id such as service.ready", _ID_HINT),
-    r"^[a-z0-9][a-z0-9._-]*(\[.+\])?$": ("a gate id such as service.ready or region.ready[eu]", _ID_HINT),
-    r"^\S(.*\S)?$": (
+    ID_PATTERN: ("an id such as service.ready", _ID_HINT),
+    GATE_KEY_PATTERN: ("a gate id such as service.ready or region.ready[eu]", _ID_HINT),
+    TRIMMED_PATTERN: (
         "one line of text without whitespace around it",
         "remove the whitespace, or write what is meant",
     ),
-    r"^[0-9a-f]{64}$": (
+    SHA256_PATTERN: (
         "a SHA-256 as 64 small hex digits",
         "`sha256sum FILE` prints one; leave out any sha256: prefix",
     ),
@@ -169,7 +174,7 @@ def _unknown_key(path: Path) -> str:
     known = [f.alias or n for n, f in model.model_fields.items()]
     homes = [text for other, text in _HOMES.items() if other is not model and key in other.model_fields]
     if homes:
-        return f"{key!r} belongs into {homes[0]}; known keys here: {', '.join(known)}"
+        return f"{key!r} belongs in {homes[0]}; known keys here: {', '.join(known)}"
     return did_you_mean(key, known, what="keys here")
 
 
@@ -222,7 +227,7 @@ def _value_message(kind: str, path: Path, value: Any, context: Mapping[str, Any]
     """What was expected, and the way out."""
     key = str(path[-1]) if path else ""
     if kind == "string_pattern_mismatch":
-        return _pattern_message(path, str(context["pattern"]))
+        return _pattern_message(path, value, str(context["pattern"]))
     if kind == "string_too_short":
         return (
             "a number or a text with something in it",
@@ -245,12 +250,15 @@ def _value_message(kind: str, path: Path, value: Any, context: Mapping[str, Any]
         )
     if kind == "int_type":
         return "a whole number", "write it without a fraction, an exponent or quotes"
-    expected = _EXPECTED.get(kind, kind.replace("_", " "))
-    return expected, f"see docs/reference/policy.md, `{key}`"
+    name = next((p for p in reversed(path) if isinstance(p, str)), "format")
+    return _EXPECTED.get(kind, kind.replace("_", " ")), f"see docs/reference/policy.md, `{name}`"
 
 
-def _pattern_message(path: Path, pattern: str) -> tuple[str, str]:
+def _pattern_message(path: Path, value: Any, pattern: str) -> tuple[str, str]:
     expected, hint = _PATTERN_HINTS[pattern]
+    if pattern == ID_PATTERN and "requires" in path and re.fullmatch(GATE_KEY_PATTERN, str(value)):
+        gate, _, instance = str(value).removesuffix("]").partition("[")
+        return "a gate, not one of its instances", f'write {{"gate": "{gate}", "instances": ["{instance}"]}}'
     if path and path[-1] == "unit":
         return (
             expected,
