@@ -125,13 +125,20 @@ class Limit:
         Raises:
             KeyError, ValueError, ArithmeticError: malformed input; the caller says where.
         """
-        numeric = data["kind"] == ValueKind.NUMBER.value
-        bounds = tuple(Decimal(b) if numeric else str(b) for b in data["bounds"])
-        if not bounds:
-            raise ValueError("a limit needs a bound")
-        return cls(
-            Operator(data["operator"]), bounds, data["unit"], data.get("min_samples"), data.get("max_age_s")
-        )
+        operator, kind = Operator(data["operator"]), ValueKind(data["kind"])
+        texts, unit = tuple(data["bounds"]), data["unit"]
+        extra = {name: data[name] for name in ("min_samples", "max_age_s") if name in data}
+        if not all(isinstance(t, str) for t in (*texts, unit)):
+            raise TypeError("bounds and unit of a limit are texts")
+        if any(type(n) not in (int, float, Decimal) for n in extra.values()):
+            raise TypeError("min_samples and max_age_s of a limit are numbers")
+        wanted = {Operator.BETWEEN: 2, Operator.ONE_OF: max(len(texts), 1)}.get(operator, 1)
+        if len(texts) != wanted:
+            raise ValueError(f"{operator.value} needs {wanted} bounds, got {len(texts)}")
+        bounds = tuple(Decimal(t) for t in texts) if kind is ValueKind.NUMBER else texts
+        if any(isinstance(b, Decimal) and not b.is_finite() for b in bounds):
+            raise ValueError("a bound is not a finite number")
+        return cls(operator, bounds, unit, **extra)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,7 +129,7 @@ class Run:
             "category": "service",
             "owner": "sre",
             "remedy": None,
-            "timeout_s": None,
+            "timeout_s": 0,
         }
 
     def _finished(self, nodeid: str, at: str) -> dict[str, Any]:
@@ -138,7 +138,7 @@ class Run:
             "nodeid": nodeid,
             "worker": "main",
             "attempt": 1,
-            "phases": [[when, "passed", None, "", 0.01] for when in ("setup", "call", "teardown")],
+            "phases": [[when, "passed", "", "", 0.01] for when in ("setup", "call", "teardown")],
             "measurements": [
                 {
                     "name": "latency",
@@ -151,6 +151,7 @@ class Run:
                 }
             ],
             "measured": 1,
+            "reported": 3,
             "notes": [],
             "attachments": [],
             "duration_s": 0.03,
