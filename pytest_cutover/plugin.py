@@ -131,7 +131,13 @@ class ExitGuard:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
         """Hand out the decision's exit code, whatever a conftest made of it."""
-        result = yield
+        try:
+            result = yield
+        except Exception as exc:
+            run = config.stash.get(RUN, None)
+            if run is None or run.exit_status is None:
+                raise
+            return run.ended_with(exc)
         asked = config.option.markexpr or config.option.cutover_plan or RUN in config.stash
         if not asked or hasattr(config, "workerinput"):
             return result

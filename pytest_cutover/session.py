@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -442,6 +443,14 @@ class GateRun:
         self.tell(Reason.RUN_INTERNAL_ERROR, f"pytest crashed: {last}")
 
     # ending
+
+    def ended_with(self, exc: Exception) -> int | None:
+        """The decision's exit code although pytest raised afterwards: what was signed and printed stands."""
+        if isinstance(exc, pytest.UsageError):
+            print(f"ERROR: {exc}", file=sys.stderr)
+        else:
+            traceback.print_exception(exc)
+        return self.exit_status
 
     def end(self, status: int) -> None:
         """Close the journal: after this nothing can be added to the record."""
