@@ -476,7 +476,7 @@ def _subject_source(subject: Node) -> Iterator[Issue]:
         yield _error(
             revision, f"expected a revision, got {revision.value!r}", "write a branch, tag, commit or HEAD"
         )
-    if files is not None and isinstance(files.value, str) and ".." in PurePosixPath(files.value).parts:
+    if files is not None and isinstance(files.value, str) and _leaves_project(files.value):
         yield _error(
             files, f"expected a glob inside the project, got {files.value!r}", "write it as dist/*.whl"
         )
@@ -485,6 +485,11 @@ def _subject_source(subject: Node) -> Iterator[Issue]:
         yield _error(
             first, "expected a program, got an empty text", "the list begins with the program's name"
         )
+
+
+def _leaves_project(text: str) -> bool:
+    path = PurePosixPath(text)
+    return path.is_absolute() or ".." in path.parts
 
 
 def _plan_overrides(root: Node, environment: Node) -> Iterator[Issue]:

@@ -102,7 +102,7 @@ class GateCode(Model):
     )
     sha256: Sha256 | None = Field(
         default=None,
-        description="Pinned digest of that code, as `cutover run` prints it; left out, nothing is pinned.",
+        description="Pinned digest of that code, as the evidence names it, without `sha256:`; left out, nothing is pinned.",
     )
 
 
@@ -239,13 +239,14 @@ class Subject(Model):
     name: Trimmed = Field(description="The subject's name in the evidence.")
     sha256: Sha256 | None = Field(default=None, description="The digest itself.")
     files: Trimmed | None = Field(
-        default=None, description="A glob; every file that matches is a subject's content."
+        default=None,
+        description="A glob inside the project; every file that matches is a subject of its own.",
     )
     command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] | None = Field(
         default=None, description="A command, as a list, that prints the digest as hex or sha256:hex."
     )
     git: Trimmed | None = Field(
-        default=None, description="A revision, such as HEAD, whose commit is the subject."
+        default=None, description="A revision, such as HEAD; the subject is its commit."
     )
 
 

@@ -68,6 +68,7 @@ REFUSED: list[tuple[Sequence[str | int], Any, Sequence[str | int], str, str]] = 
     ((*PROD, "subjects", 1, "name"), "shop", (*PROD, "subjects", 1), "subject 'shop' is listed twice, first on line", "its own name"),
     ((*PROD, "subjects", 1, "git"), "--upload-pack=x", (*PROD, "subjects", 1, "git"), "expected a revision, got '--upload-pack=x'", "HEAD"),
     ((*PROD, "subjects", 0, "files"), "../x/*.whl", (*PROD, "subjects", 0, "files"), "expected a glob inside the project", "dist"),
+    ((*PROD, "subjects", 0, "files"), "/dist/*.whl", (*PROD, "subjects", 0, "files"), "expected a glob inside the project", "dist"),
     ((*PROD, "subjects", 0), {"name": "x", "command": [" "]}, (*PROD, "subjects", 0, "command", 0), "expected a program, got an empty text", "program's name"),
     (("name",), "a\x1b[2Jb", ("name",), r"expected plain text, got the control character U\+001B", "remove it"),
     (("limits", "app.ready", "x\x9by"), {"equals": 1}, ("limits", "app.ready"), r"control character U\+009B", "remove it"),

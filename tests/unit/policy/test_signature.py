@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from securesystemslib.dsse import Envelope as ForeignEnvelope
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined] # public, re-exported without __all__
 
 from pytest_cutover.evidence.envelope import POLICY_TYPE, read_envelope, sign_envelope
 from pytest_cutover.keys.trust import Anchor, AnchorSource
