@@ -123,24 +123,33 @@ def send_orders(http, count, *, client):
     An answer counts when its status and its content are right; no answer is a failure with the time it took.
     """
     answers = []
-    number = None
+    stored = None
     until = time.monotonic() + TRAFFIC_LIMIT_S
     while len(answers) < count and time.monotonic() < until:
         started = time.monotonic()
-        order = {"item": f"{client}-{len(answers)}", "quantity": 1 + len(answers)}
         try:
-            if number is None:
-                reading = call(http, "/orders", client, method="POST", json=order)
-                good = reading.status_code == 201 and order.items() <= reading.json().items()
-                number, created = (reading.json()["id"], order) if good else (None, None)
+            if stored is None:
+                order = {"item": f"{client}-{len(answers)}", "quantity": 1 + len(answers)}
+                stored = created(call(http, "/orders", client, method="POST", json=order), order)
+                good = stored is not None
             else:
-                reading = call(http, f"/orders/{number}", client)
-                good = reading.status_code == 200 and reading.json() == {"id": number, **created}
-                number = None
+                reading = call(http, f"/orders/{stored['id']}", client)
+                good = reading.status_code == 200 and reading.json() == stored
+                stored = None
         except SourceError:
-            good, number = False, None
+            good, stored = False, None
         answers.append((good, time.monotonic() - started))
     return answers
+
+
+def created(reading, order):
+    """The stored order with its number, or None when the answer is anything else."""
+    if reading.status_code != 201:
+        return None
+    document = reading.json()
+    if not isinstance(document, dict) or type(document.get("id")) is not int:
+        return None
+    return document if document == {**order, "id": document["id"]} else None
 
 
 def call(http, path, client, **request):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
@@ -42,8 +43,10 @@ class Service:
             self._metrics = Metrics()
             self._orders = OrderStore(config.state / ORDERS)
             self._log = RequestLog(self._routes(), config.request_log, self._metrics)
-        except OSError as exc:
-            raise AdapterError(f"cannot use the state folder {config.state}: {exc.strerror}") from exc
+        except (OSError, sqlite3.Error) as exc:
+            raise AdapterError(
+                f"cannot use the state folder {config.state}: {exc}", hint="--state DIR"
+            ) from exc
         self._checks = Checks(config)
         self._broken = config.broken
 

@@ -109,13 +109,19 @@ def _wait_for_url(process: subprocess.Popen[bytes], errors: Path) -> str:
     try:
         return str(json.loads(line)["url"])
     except (ValueError, KeyError, TypeError):
-        pass
-    _end(process)
-    state = f"ended with {process.returncode}" if not line else f"said {line[:80]!r}"
-    raise AdapterError(
-        f"the sandbox service did not start within {START_TIMEOUT_S:g} s ({state}): {_last_lines(errors)}",
-        hint="pip install 'pytest-cutover[service]', or name targets of your own in the policy",
-    )
+        raise AdapterError(
+            f"the sandbox service did not start: {_what_happened(process, line)}: {_last_lines(errors)}",
+            hint="pip install 'pytest-cutover[service]', or name targets of your own in the policy",
+        ) from None
+
+
+def _what_happened(process: subprocess.Popen[bytes], line: bytes) -> str:
+    if line:
+        return f"expected a line with its url, got {line[:80]!r}"
+    try:
+        return f"it ended with exit code {process.wait(0.5)}"
+    except subprocess.TimeoutExpired:
+        return f"it said nothing for {START_TIMEOUT_S:g} s"
 
 
 def _first_line(process: subprocess.Popen[bytes], deadline: float) -> bytes:

@@ -33,7 +33,8 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
 class RequestFailedError(Exception):
-    """No complete answer; `kind` is one of: unreachable, timeout, too-big, encoded, tls, protocol."""
+    """No complete answer; `kind` is one of: unreachable, timeout, too-big, encoded,
+    loop, tls, protocol."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _SPECIAL = re.compile(r"[+-]?inf(?:inity)?|nan", re.IGNORECASE)
-_TAIL = re.compile(r"(?:[ \t]+[+-]?\d+(?:\.\d+)?)?(?:[ \t]+#.*)?[ \t]*")
+_TAIL = re.compile(r"(?:[ \t]+[+-]?\d+(?:\.\d+)?)?(?:[ \t]+#.*)?[ \t]*", re.ASCII)
 _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\n": "\n"}
 
 

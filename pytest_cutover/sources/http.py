@@ -34,6 +34,7 @@ _HINTS = {
     "timeout": "the whole reading must end in time; raise timeout_s if the service may be this slow",
     "too-big": "raise max_body_bytes if the answer may be this large",
     "encoded": "the server must honour `Accept-Encoding: identity`",
+    "loop": "does the service redirect to itself?",
     "tls": "a private CA is given as ca_file or SSL_CERT_FILE",
     "protocol": "does this port speak HTTP, and does the server send all it announces?",
 }
@@ -150,13 +151,13 @@ class HttpSource:
     ) -> None:
         self._targets = dict(targets)
         self._timeout_s = _positive(timeout_s)
+        for name, url in self._targets.items():
+            _check_target(name, url)
         self._ca_file = None if ca_file is None else os.fspath(ca_file)
-        if ca_file is None and any(url.startswith("https:") for url in self._targets.values()):
+        if ca_file is None and any(urls.origin(url)[0] == "https" for url in self._targets.values()):
             self._ca_file = os.environ.get("SSL_CERT_FILE") or None
         self._use_proxy = use_proxy
         self._max_body_bytes = max_body_bytes
-        for name, url in self._targets.items():
-            _check_target(name, url)
         self._client = self._connect()
 
     def __enter__(self) -> Self:
@@ -243,7 +244,7 @@ class HttpSource:
             if there is None or "location" not in Headers(answer.headers):
                 return url, answer
             url = there
-        raise _failed()("protocol", f"more than {MAX_REDIRECTS} redirects")
+        raise _failed()("loop", f"more than {MAX_REDIRECTS} redirects")
 
     def _url(self, path_or_url: str, target: str) -> str:
         if not isinstance(path_or_url, str):
