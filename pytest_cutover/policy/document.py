@@ -110,7 +110,7 @@ class Settings(Model):
     """How a plan is run and judged; every key is optional, the nearest one wins."""
 
     max_age_s: Seconds | None = Field(
-        default=None, description="How old a measured value may be when the run ends, in seconds."
+        default=None, description="How old a measured value may be when it is judged, in seconds."
     )
     decision_ttl_s: Seconds | None = Field(
         default=None, description="How long a GO may be used after it was decided, in seconds."
@@ -131,7 +131,7 @@ class Settings(Model):
     )
     min_samples: Samples | None = Field(
         default=None,
-        description="Fewest samples behind every measurement whose limit names no minimum itself.",
+        description="Fewest samples behind every number whose limit names no minimum itself.",
     )
     gate_code: GateCode | None = Field(
         default=None, description="The gate code, and the digest it must have."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.model import Limit, Requirement, Runner
+from pytest_cutover.model import Limit, Requirement, Runner, ValueKind
 from pytest_cutover.policy.document import GateCode
 from pytest_cutover.policy.resolve import Layer
 
@@ -141,7 +141,9 @@ def _gates_in_order(policy: EffectivePolicy) -> list[str]:
 
 
 def _samples(limit: Limit, policy: EffectivePolicy) -> str:
-    minimum = limit.min_samples if limit.min_samples is not None else policy.min_samples
+    # The setting is for numbers: a status has no samples.
+    default = policy.min_samples if limit.kind is ValueKind.NUMBER else None
+    minimum = limit.min_samples if limit.min_samples is not None else default
     return "any" if minimum is None else f"{minimum} or more"
 
 

@@ -77,11 +77,12 @@ class TestAsText:
         assert any("hint: cutover policy sign" in x for x in text)
 
     def test_the_samples_and_age_that_apply_are_shown(self, tmp_path: Path) -> None:
-        """Of the limit if it names them, otherwise of the settings."""
+        """Of the limit if it names them, otherwise of the settings; those of samples are for numbers."""
         text = lines(tmp_path, environment="sandbox")
 
         assert re.search(r"latency +at most 0\.5 s +3 or more +60 s \(1 min\)", "\n".join(text))
-        assert re.search(r"status +one of ready, ok +5 or more +600 s \(10 min\)", "\n".join(text))
+        assert re.search(r"ratio +between 0\.9 and 1 +5 or more +600 s \(10 min\)", "\n".join(text))
+        assert re.search(r"status +one of ready, ok +any +600 s", "\n".join(text))
 
 
 class TestAsJson:
