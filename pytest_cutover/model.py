@@ -7,6 +7,7 @@ datetimes in UTC, durations seconds, numbers `Decimal` so that a limit of 0.1 me
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -327,6 +328,10 @@ class EffectivePolicy:
             KeyError, TypeError, ValueError, ArithmeticError: malformed input; the caller says where.
         """
         fields = dict(data)
+        missing = [f.name for f in dataclass_fields(cls) if f.name not in fields]
+        if missing:
+            # A default would let a pin or a minimum vanish with its key.
+            raise KeyError(missing[0])
         fields["signature"] = PolicySignature(fields["signature"])
         fields["requires"] = tuple(
             Requirement(

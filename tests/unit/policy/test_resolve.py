@@ -144,3 +144,18 @@ class TestIdentity:
         assert effective(GOOD).sandbox is True
         assert policy.expires_at == datetime(2030, 1, 1, tzinfo=UTC)
         assert effective(changed((("expires",), MISSING))).expires_at is None
+
+
+class TestFromJson:
+    @pytest.mark.parametrize("key", list(effective(GOOD).to_json()))
+    def test_a_missing_key_is_refused(self, key: str) -> None:
+        """Taking a pin, a minimum or an end date away must not make a weaker policy."""
+        data = effective(GOOD).to_json()
+        del data[key]
+
+        with pytest.raises(KeyError, match=key):
+            EffectivePolicy.from_json(data)
+
+    def test_an_unknown_key_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="more"):
+            EffectivePolicy.from_json({**effective(GOOD).to_json(), "more": 1})
