@@ -302,7 +302,8 @@ def _phase_reasons(result: GateResult, timeout_s: float) -> Iterator[tuple[Reaso
             continue
         stopped = True
         yield from _bad_phase(phase)
-    missing = [w for w in _WHEN if w not in {p.when for p in result.phases}]
+    seen = {p.when for p in result.phases}
+    missing = [w for w in _WHEN if w not in seen]
     if missing and not stopped:
         yield Reason.GATE_PHASE_MISSING, f"{' and '.join(missing)} of the gate never ran"
     if result.duration_s > timeout_s and not any(p.raised == "timeout" for p in result.phases):
@@ -330,6 +331,8 @@ def _completeness(result: GateResult, judged: Sequence[JudgedMeasurement]) -> It
             Reason.GATE_RECORD_INCOMPLETE,
             f"the gate was reported {_times(result.reported)}, {len(result.phases)} reports are recorded",
         )
+    if len(judged) < 2:
+        return
     names = Counter(j.measurement.name for j in judged)
     for name in (n for n, count in names.items() if count > 1):
         yield Reason.MEASUREMENT_DUPLICATE, f"{name} was measured {_times(names[name])}"
@@ -352,27 +355,28 @@ def _absent(
 def _measurement_reasons(
     m: Measurement, limit: Limit | None, policy: EffectivePolicy, now: datetime
 ) -> list[tuple[Reason, str, dict[str, str | None]]]:
-    extra: dict[str, str | None] = {"measurement": m.name, "measured": m.value, "unit": m.unit}
-    out: list[tuple[Reason, str, dict[str, str | None]]] = []
+    reasons: list[tuple[Reason, str]] = []
+    distance: str | None = None
     if m.kind is ValueKind.INVALID:
-        out.append(
-            (Reason.MEASUREMENT_INVALID, f"{m.name} is {m.value}, not a finite number or a text", extra)
-        )
-    if limit is None:
-        if m.information:
-            return out
+        text = f"{m.name} is {m.value}, not a finite number or a text"
+        reasons.append((Reason.MEASUREMENT_INVALID, text))
+    if limit is not None and m.limit is not None and m.limit.text() != limit.text():
+        text = f"{m.name}: the code says {m.limit.text()}, the policy {limit.text()}"
+        reasons.append((Reason.LIMIT_DIFFERS, text))
+    if limit is None and not m.information:
         limit = m.limit
-    elif m.limit is not None and m.limit.to_json() != limit.to_json():
-        message = f"{m.name}: the code says {m.limit.text()}, the policy {limit.text()}"
-        out.append((Reason.LIMIT_DIFFERS, message, extra))
-    if limit is None:
-        out.append((Reason.MEASUREMENT_UNJUDGED, f"{m.name} = {m.value} has no limit", extra))
-        return out
-    extra["limit"] = limit.text()
-    out += [(r, text, extra) for r, text in _standing(m, limit, policy, now)]
-    if m.kind is not ValueKind.INVALID:
-        out += _against(m, limit, extra)
-    return out
+        if limit is None:
+            reasons.append((Reason.MEASUREMENT_UNJUDGED, f"{m.name} = {m.value} has no limit"))
+    if limit is not None:
+        reasons += _standing(m, limit, policy, now)
+        if m.kind is not ValueKind.INVALID:
+            against, distance = _against(m, limit)
+            reasons += against
+    if not reasons:
+        return []
+    extra = {"measurement": m.name, "measured": m.value, "unit": m.unit}
+    about: dict[str, str | None] = {**extra, "limit": None if limit is None else limit.text()}
+    return [(r, t, about | {"distance": distance} if r is Reason.LIMIT_BROKEN else about) for r, t in reasons]
 
 
 def _standing(
@@ -399,30 +403,28 @@ def _standing(
         yield Reason.SAMPLES_LOW, f"{m.name} rests on {m.samples} samples, at least {wanted} are needed"
 
 
-def _against(
-    m: Measurement, limit: Limit, extra: dict[str, str | None]
-) -> list[tuple[Reason, str, dict[str, str | None]]]:
+def _against(m: Measurement, limit: Limit) -> tuple[list[tuple[Reason, str]], str | None]:
+    """What is wrong with the value itself, and how far it lies beyond the limit."""
     if m.kind is not limit.kind:
         message = (
             f"{m.name} = {m.value!r} is a {m.kind.value}, its limit ({limit.text()}) a {limit.kind.value}"
         )
-        return [(Reason.MEASUREMENT_KIND, message, extra)]
+        return [(Reason.MEASUREMENT_KIND, message)], None
+    distance = None
     if m.kind is ValueKind.TEXT:
         # decide() is total: an ordering of texts, which no checked policy holds, is never satisfied.
         if limit.operator in (Operator.EQUALS, Operator.ONE_OF) and m.value in limit.bounds:
-            return []
-        distance = None
+            return [], None
     else:
         try:
             beyond = _beyond(Decimal(m.value), limit)
         except ArithmeticError:  # decide() is total: a journal may hold what measure() would not record
-            return [(Reason.MEASUREMENT_INVALID, f"{m.name} is {m.value}, not a number", extra)]
+            return [(Reason.MEASUREMENT_INVALID, f"{m.name} is {m.value}, not a number")], None
         if beyond is None:
-            return []
+            return [], None
         distance = _plain(beyond)
     unit = "" if m.unit == "1" else f" {m.unit}"
-    message = f"{m.name} = {m.value}{unit}, limit {limit.text()}"
-    return [(Reason.LIMIT_BROKEN, message, {**extra, "distance": distance})]
+    return [(Reason.LIMIT_BROKEN, f"{m.name} = {m.value}{unit}, limit {limit.text()}")], distance
 
 
 def _beyond(value: Decimal, limit: Limit) -> Decimal | None:
@@ -441,5 +443,5 @@ def _beyond(value: Decimal, limit: Limit) -> Decimal | None:
 
 
 def _plain(value: Decimal) -> str:
-    text = f"{value:+f}" if abs(value.adjusted()) < 40 else f"{value:+e}"
+    text = f"{value:+f}" if abs(value.adjusted()) < 40 else f"{value.normalize():+e}"
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text

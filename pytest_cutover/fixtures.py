@@ -1,12 +1,10 @@
-"""The fixtures a gate asks for: `gate`, and one per source."""
+"""The fixtures of a gate's sources; `gate` itself is the recorder's (`recording.Recorder.gate`)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
-
-from pytest_cutover.gate import Gate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,21 +15,6 @@ if TYPE_CHECKING:
 
 TARGETS = pytest.StashKey["Mapping[str, str]"]()
 """In `config.stash`: the environment's targets by name, the sandbox's own service included."""
-
-
-@pytest.fixture
-def gate(request: pytest.FixtureRequest) -> Gate:
-    """Records what this gate measures; see `pytest_cutover.gate.Gate`."""
-    from pytest_cutover.session import RECORDER
-
-    recorder = request.config.stash[RECORDER]
-    state = recorder.states.get(request.node.nodeid)
-    if state is None:
-        raise pytest.UsageError(
-            f"{request.node.nodeid} asks for `gate` and has no gate marker: add @pytest.mark.gate('some.id')"
-        )
-    made = state.gate = Gate(state.info, recorder.attachments, recorder.redact)
-    return made
 
 
 @pytest.fixture(scope="session")

@@ -5,16 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import AdapterError
-from pytest_cutover.model import rfc3339
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+class _Clock:
+    """Now, as `model.rfc3339` writes it; formats the second only when it changes."""
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._text = ""
+
+    def __call__(self) -> str:
+        second, nanosecond = divmod(time.time_ns(), 1_000_000_000)
+        if second != self._second:
+            self._second = second
+            self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.")
+        return f"{self._text}{nanosecond // 1000:06d}Z"
+
+
+_now = _Clock()
 
 
 class Journal:
@@ -56,8 +74,8 @@ class Journal:
         if os.getpid() != self._pid:
             self._disown()
             return
-        head = f'{{"seq":{self._seq},"event":"{event}","at":"{rfc3339(datetime.now(UTC))}"'
-        self._append((head + "," + _encode(fields)[1:] + "\n").encode())
+        head = f'{{"seq":{self._seq},"event":"{event}","at":"{_now()}",'
+        self._append((head + _encode(fields)[1:] + "\n").encode())
 
     def started(self, nodeid: str, worker: str) -> None:
         self.counts["started"] += 1
@@ -108,6 +126,4 @@ class Journal:
             self.broken = "this process is a forked copy of the run"
             message = "a gate forked, and the copy of the process went on"
             line = {"event": "run.problem", "code": "run.forked", "message": message, "where": None}
-            os.write(
-                self._fd, (json.dumps({"seq": -1, "at": rfc3339(datetime.now(UTC)), **line}) + "\n").encode()
-            )
+            os.write(self._fd, (json.dumps({"seq": -1, "at": _now(), **line}) + "\n").encode())

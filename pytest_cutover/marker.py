@@ -19,7 +19,8 @@ def gate_info(item: pytest.Item) -> GateInfo | None:
     Raises:
         pytest.UsageError: the marker cannot be used; the message quotes what is wrong with it.
     """
-    marker = item.get_closest_marker("gate")
+    marks = list(item.iter_markers())
+    marker = next((mark for mark in marks if mark.name == "gate"), None)
     if marker is None:
         return None
     file, line, _ = item.location
@@ -32,7 +33,7 @@ def gate_info(item: pytest.Item) -> GateInfo | None:
     gate_id = marker.args[0]
     for key, value in marker.kwargs.items():
         _check_marker(f"{where}: gate {gate_id!r}", key, value)
-    if not {mark.name for mark in item.iter_markers()}.intersection(PHASES):
+    if not {mark.name for mark in marks}.intersection(PHASES):
         raise pytest.UsageError(
             f"{where}: gate {gate_id!r} has no phase marker, such as @pytest.mark.preflight"
         )

@@ -202,7 +202,10 @@ class _Reader:
         silent = sorted({r.worker for r in self.results} - set(self.by_worker))
         if silent:
             self.problems.append(
-                Problem(Reason.RUN_WORKERS_DISAGREE, f"worker {silent[0]} ran gates and never said what it collected")
+                Problem(
+                    Reason.RUN_WORKERS_DISAGREE,
+                    f"worker {silent[0]} ran gates and never said what it collected",
+                )
             )
         known = {nodeid for _, nodeid in self.collected} | self.others
         stray = sorted(({r.nodeid for r in self.results} | set(self.started)) - known)
@@ -286,6 +289,7 @@ def gate_result(event: Mapping[str, Any]) -> GateResult:
 
 
 _T = TypeVar("_T")
+_KINDS = {kind.value: kind for kind in ValueKind}
 
 
 def _typed(value: Any, kind: type[_T]) -> _T:
@@ -331,7 +335,7 @@ def _measurement(m: Mapping[str, Any]) -> Measurement:
     return Measurement(
         name=_typed(m["name"], str),
         value=_typed(m["value"], str),
-        kind=ValueKind(m["kind"]),
+        kind=_KINDS[m["kind"]],
         unit=_typed(m["unit"], str),
         observed_at=parse_rfc3339(m["observed_at"]),
         samples=_optional(m.get("samples"), int),

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.decision import judge_gate
+from pytest_cutover.errors import MeasurementError
+from pytest_cutover.gate import Gate
 from pytest_cutover.marker import gate_info
 from pytest_cutover.model import GateInfo, GateResult, Measurement, Phase, rfc3339
 from pytest_cutover.reasons import Weight
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from pytest_cutover.gate import Gate
     from pytest_cutover.model import EffectivePolicy, GateDecision
     from pytest_cutover.redact import Redactor
 
@@ -106,6 +107,7 @@ class Recorder:
         self.others: list[str] = []
         self._properties = bool(config.getoption("xmlpath", None))
         self._required = frozenset(r.gate for r in policy.requires)
+        self._current: GateState | None = None
         self._alarm = Alarm(policy.gate_timeout_s, deadline)
 
     @property
@@ -135,14 +137,25 @@ class Recorder:
         """Put the witness inside of every conftest's wrapper: the last to register is the innermost."""
         session.config.pluginmanager.register(Witness(self), "cutover-witness")
         # What was collected lives as long as the run: scanning it again and again costs a tenth of a long one.
-        gc.collect()
         gc.freeze()
 
     # running
 
+    @pytest.fixture
+    def gate(self) -> Gate:
+        """Records what this gate measures; see `pytest_cutover.gate.Gate`."""
+        state = self._current  # asking for `request` would cost every gate more than all the recording
+        if state is None:
+            raise MeasurementError(
+                "a test without a gate marker asks for `gate`",
+                hint="add @pytest.mark.gate('some.id') and a phase",
+            )
+        made = state.gate = Gate(state.info, self.attachments, self.redact)
+        return made
+
     def starting(self, nodeid: str) -> None:
         """Put a gate under its time limit: setup, body and teardown together."""
-        state = self.states.get(nodeid)
+        state = self._current = self.states.get(nodeid)
         if state is not None:
             self._alarm.set(state.info.timeout_s)
 
@@ -256,6 +269,7 @@ class Alarm:
         self._default_s = default_s
         self._deadline = deadline
         self._limit_s = default_s
+        self._set = False
         self._handler = self._ring  # one object, so that it can be recognised
         self._usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
         if self._usable and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
@@ -267,10 +281,12 @@ class Alarm:
         self._limit_s = limit_s or self._default_s
         left_s = min(self._limit_s, self._deadline - time.monotonic())
         signal.setitimer(signal.ITIMER_REAL, max(left_s, 0.001), ALARM_AGAIN_S)
+        self._set = True
 
     def stop(self) -> None:
-        if self._usable and signal.getsignal(signal.SIGALRM) is self._handler:
+        if self._set:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            self._set = False
 
     def _ring(self, _: int, frame: FrameType | None) -> None:
         while frame is not None:

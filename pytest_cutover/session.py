@@ -383,8 +383,9 @@ class GateRun:
         """Journal a start. A controller cannot tell gates from other tests yet, so it journals all."""
         if self._recorder is None:
             self.journal.started(nodeid, "main")
-        elif nodeid in self._recorder.states:
-            self.journal.started(nodeid, "main")
+        else:
+            if nodeid in self._recorder.states:
+                self.journal.started(nodeid, "main")
             self._recorder.starting(nodeid)
 
     @pytest.hookimpl(tryfirst=True)
