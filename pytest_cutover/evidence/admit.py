@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.verify import Verification, time_problems, verify_bundle
 from pytest_cutover.keys.trust import AnchorSource
@@ -198,8 +200,8 @@ def _doubts(
     candidate: Candidate, found: Verification, question: Question, since: datetime | None
 ) -> list[EvidenceProblem]:
     """Problems of evidence that could be a newer decision about the same; none when it surely is not."""
-    if not any(key.keyid.encode() in (candidate.bundle or b"") for key in found.anchor.keys):
-        return []  # nothing in it claims to be from a trusted key: somebody else's evidence, not damaged evidence
+    if _is_a_strangers(candidate.bundle or b"", found.anchor):
+        return []
     if found.decision is not None:  # signed by a trusted key, so what it says about itself stands
         if found.decision.environment != question.environment or not _is_about(found.decision, question):
             return []
@@ -209,6 +211,16 @@ def _doubts(
         return []
     message = f"it could be a newer decision, and has {len(found.problems)} problems"
     return [EvidenceProblem(ProblemCode.EVIDENCE_DOUBTFUL, message, candidate.name), *_of(candidate, found)]
+
+
+def _is_a_strangers(bundle: bytes, anchor: Anchor) -> bool:
+    """Whether it is undamaged in form and no statement in it names a key of the anchor: not ours at all."""
+    try:
+        envelopes = [read_envelope(line) for line in bundle.removesuffix(b"\n").split(b"\n")]
+    except EvidenceError:
+        return False
+    signed_by = {s.keyid for e in envelopes if e.payload_type == STATEMENT_TYPE for s in e.signatures}
+    return bool(signed_by) and signed_by.isdisjoint(key.keyid for key in anchor.keys)
 
 
 def _surely_before(run_id: str | None, since: datetime) -> bool:

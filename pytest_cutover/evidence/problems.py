@@ -96,8 +96,8 @@ class ProblemCode(Enum):
         "The report calls the policy signed, and the bundle does not hold it.",
     )
     POLICY_DISAGREES = ("policy.disagrees", "The policy in the bundle is not the one the decision names.")
-    POLICY_UNTRUSTED = (
-        "policy.untrusted",
+    POLICY_SIGNATURE = (
+        "policy.signature",
         "No key of the trust anchor that may sign policies signed this policy.",
     )
 

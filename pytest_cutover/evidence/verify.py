@@ -336,7 +336,7 @@ class _Verifier:
             try:
                 verify_foreign(line.envelope, keys)
             except VerificationError as exc:
-                self.problem(ProblemCode.POLICY_UNTRUSTED, str(exc), line.where)
+                self.problem(ProblemCode.POLICY_SIGNATURE, str(exc), line.where)
 
     def agreement(
         self, claims: DecisionClaims, report: Report, record: RunRecord, raws: Sequence[bytes]

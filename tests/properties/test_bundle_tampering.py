@@ -22,7 +22,6 @@ from pytest_cutover.evidence.envelope import (
     STATEMENT_TYPE,
     Envelope,
     Signature,
-    envelope_digest,
     format_envelope,
     read_envelope,
     read_foreign_envelope,
@@ -35,7 +34,7 @@ from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.model import PolicySignature, Verdict
 from pytest_cutover.record import fold
-from tests.unit.evidence.runs import POLICY, Run, anchor, signer, trusted
+from tests.unit.evidence.runs import POLICY, Run, anchor, resealed, signer, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,7 +243,9 @@ class TestSignedNonsense:
         report = sealed.report[:place] + extra + sealed.report[place + cut :]
         if report == sealed.report:
             return
-        resigned = _resign(sealed, report, key)
+        old, new = (hashlib.sha256(r).hexdigest().encode() for r in (sealed.report, report))
+        assert sealed.bundle is not None
+        resigned = resealed(sealed.bundle, old, new, key)
         found = verify_bundle(resigned, report, anchor(trusted(key)))
 
         if found.is_valid:  # words that decide nothing may differ, what was measured may not
@@ -268,18 +269,3 @@ def _places(value: object) -> Iterator[tuple[dict[str, object], str]]:
     elif isinstance(value, list):
         for item in value:
             yield from _places(item)
-
-
-def _resign(sealed: Sealed, report: bytes, key: PemSigner) -> bytes:
-    """The bundle of `sealed` signed again for other report bytes."""
-    assert sealed.bundle is not None
-    old, new = (hashlib.sha256(r).hexdigest().encode() for r in (sealed.report, report))
-    lines: list[bytes] = []
-    renamed: dict[bytes, bytes] = {old: new}
-    for line in sealed.bundle.splitlines():
-        payload = read_envelope(line).payload
-        for before, after in renamed.items():
-            payload = payload.replace(before, after)
-        lines.append(sign_envelope(payload, STATEMENT_TYPE, key))
-        renamed[envelope_digest(line).encode()] = envelope_digest(lines[-1]).encode()
-    return b"".join(line + b"\n" for line in lines)

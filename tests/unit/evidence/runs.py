@@ -10,7 +10,15 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import decide
+from pytest_cutover.evidence.envelope import (
+    POLICY_TYPE,
+    STATEMENT_TYPE,
+    envelope_digest,
+    read_envelope,
+    sign_envelope,
+)
 from pytest_cutover.evidence.seal import Sealed, seal
+from pytest_cutover.evidence.statements import encode
 from pytest_cutover.keys.signer import PemSigner, generate, load_private_pem
 from pytest_cutover.keys.trust import Anchor, AnchorSource, TrustedKey
 from pytest_cutover.keys.verifier import KeyKind
@@ -195,3 +203,49 @@ class Run:
             decision=self.decision(),
             signer=key,
         )
+
+
+POLICY_KEY = signer()
+KEY = signer()
+TRUSTED_POLICY_KEY = trusted(POLICY_KEY, name="policies", roles=frozenset({"policy"}))
+ANCHOR = anchor(trusted(KEY), TRUSTED_POLICY_KEY)
+POLICY_ENVELOPE = sign_envelope(POLICY, POLICY_TYPE, POLICY_KEY)
+
+
+def sealed(
+    run: Run | None = None, key: EnvelopeSigner = KEY, envelope: bytes | None = POLICY_ENVELOPE
+) -> tuple[bytes, bytes]:
+    """Bundle and report of a run under the signed policy."""
+    out = (run or Run()).seal(key, envelope)
+    assert out.bundle is not None
+    return out.bundle, out.report
+
+
+def joined(lines: Sequence[bytes]) -> bytes:
+    return b"".join(line + b"\n" for line in lines)
+
+
+def signed(document: Any, key: EnvelopeSigner = KEY) -> bytes:
+    return sign_envelope(encode(document), STATEMENT_TYPE, key)
+
+
+def document_of(line: bytes) -> dict[str, Any]:
+    """The statement in an envelope, to be changed."""
+    document = json.loads(read_envelope(line).payload)
+    assert isinstance(document, dict)
+    return document
+
+
+def resealed(bundle: bytes, old: bytes, new: bytes, key: EnvelopeSigner = KEY) -> bytes:
+    """`bundle` signed again with `old` replaced by `new` in every statement, and every digest made to fit."""
+    renamed = {old: new}
+    lines: list[bytes] = []
+    for line in bundle.splitlines():
+        envelope = read_envelope(line)
+        payload = envelope.payload
+        for before, after in renamed.items():
+            payload = payload.replace(before, after)
+        changed = payload != envelope.payload and envelope.payload_type == STATEMENT_TYPE
+        lines.append(sign_envelope(payload, STATEMENT_TYPE, key) if changed else line)
+        renamed[envelope_digest(line).encode()] = envelope_digest(lines[-1]).encode()
+    return joined(lines)

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_cutover.evidence.admit import Admission, Candidate, Question, admit, parse_digest
+from pytest_cutover.evidence.envelope import POLICY_TYPE, sign_envelope
+from pytest_cutover.evidence.problems import ProblemCode
+from pytest_cutover.evidence.statements import encode
+from pytest_cutover.keys.trust import AnchorSource
+from pytest_cutover.model import PolicySignature
+from tests.unit.evidence.runs import (
+    ANCHOR,
+    KEY,
+    NOW,
+    POLICY,
+    POLICY_DIGEST,
+    POLICY_ENVELOPE,
+    SHA,
+    TRUSTED_POLICY_KEY,
+    Run,
+    anchor,
+    sealed,
+    signer,
+    trusted,
+)
+
+if TYPE_CHECKING:
+    from pytest_cutover.keys.trust import Anchor
+
+P = ProblemCode
+QUESTION = Question("sha256", SHA, "production", NOW + timedelta(minutes=10))
+GO = Run()
+LATER = NOW + timedelta(minutes=5)
+NO_GO = Run(latency="9", run_id="20261121T085200Z-99999999", decided_at=LATER)
+SANDBOX = Run(environment="sandbox", sandbox=True, signature=PolicySignature.UNSIGNED)
+
+
+def candidate(run: Run, **changes: Any) -> Candidate:
+    bundle, report = sealed(run)
+    return Candidate(
+        **({"name": run.run_id, "bundle": bundle, "report": report, "run_id": run.run_id} | changes)
+    )
+
+
+def ask(*candidates: Candidate, keys: Anchor = ANCHOR, **changes: Any) -> Admission:
+    return admit(replace(QUESTION, **changes), candidates, keys)
+
+
+def codes(answer: Admission) -> list[ProblemCode]:
+    return [p.code for p in answer.problems]
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+class TestAdmitted:
+    def test_a_verified_go_for_this_digest_here_and_now(self) -> None:
+        answer = ask(candidate(GO))
+
+        assert answer.is_admitted
+        assert answer.problems == ()
+        assert answer.chosen == GO.run_id
+
+    def test_a_newer_go_replaces_an_older_no_go(self) -> None:
+        older = Run(latency="9", decided_at=NOW - timedelta(minutes=5))
+
+        assert ask(candidate(older), candidate(GO)).is_admitted
+
+    def test_decisions_about_other_things_do_not_matter(self) -> None:
+        other_digest = replace(NO_GO, subjects=[{"name": "shop", "digest": {"sha256": "0" * 64}}])
+        other_place = replace(NO_GO, environment="staging")
+
+        assert ask(candidate(other_digest), candidate(GO), candidate(other_place)).is_admitted
+
+    def test_any_of_several_subjects(self) -> None:
+        run = Run(
+            subjects=[
+                {"name": "db", "digest": {"gitCommit": "a" * 40}},
+                {"name": "s", "digest": {"sha256": SHA}},
+            ]
+        )
+
+        assert ask(candidate(run)).is_admitted
+        assert ask(candidate(run), algorithm="gitCommit", digest="a" * 40).is_admitted
+        assert not ask(candidate(run), algorithm="gitCommit", digest=SHA).is_admitted
+
+    def test_the_policy_that_was_demanded(self) -> None:
+        assert ask(candidate(GO), policy_digest=POLICY_DIGEST).is_admitted
+
+    def test_the_sandbox_takes_its_own_evidence(self) -> None:
+        keys = anchor(trusted(KEY), source=AnchorSource.DEVELOPMENT)
+        bundle, report = sealed(SANDBOX, envelope=None)
+
+        assert ask(Candidate("run", bundle, report), keys=keys, environment="sandbox").is_admitted
+
+
+class TestRefused:
+    def test_without_any_evidence(self) -> None:
+        assert codes(ask()) == [P.EVIDENCE_NONE]
+
+    def test_with_unsigned_evidence_only(self) -> None:
+        answer = ask(candidate(GO, bundle=None))
+
+        assert codes(answer) == [P.EVIDENCE_NONE]
+        assert "1 unsigned" in answer.problems[0].message
+
+    def test_another_digest(self) -> None:
+        assert codes(ask(candidate(GO), digest="0" * 64)) == [P.SUBJECT_MISMATCH]
+
+    def test_another_environment(self) -> None:
+        assert codes(ask(candidate(GO), environment="staging")) == [P.ENVIRONMENT_MISMATCH]
+
+    def test_a_no_go(self) -> None:
+        answer = ask(candidate(NO_GO))
+
+        assert codes(answer) == [P.DECISION_NOT_GO]
+        assert "NO-GO (exit 10): limit.broken" in answer.problems[0].message
+
+    def test_a_go_that_a_newer_no_go_took_back(self) -> None:
+        for order in ((GO, NO_GO), (NO_GO, GO)):
+            answer = ask(*map(candidate, order))
+            assert codes(answer) == [P.DECISION_NOT_GO]
+            assert answer.chosen == NO_GO.run_id
+
+    def test_a_no_go_takes_back_even_after_its_own_time(self) -> None:
+        short, long = replace(NO_GO, ttl_s=60.0), replace(GO, ttl_s=7200.0)
+
+        assert codes(ask(candidate(short), candidate(long))) == [P.DECISION_NOT_GO, P.DECISION_EXPIRED]
+
+    def test_of_two_decisions_at_one_instant_the_no_go_counts(self) -> None:
+        tie = replace(NO_GO, decided_at=NOW)
+
+        for order in ((GO, tie), (tie, GO)):
+            assert codes(ask(*map(candidate, order))) == [P.DECISION_NOT_GO]
+
+    def test_an_expired_go(self) -> None:
+        assert codes(ask(candidate(GO), at=NOW + timedelta(hours=1))) == [P.DECISION_EXPIRED]
+
+    def test_a_go_from_the_future(self) -> None:
+        assert codes(ask(candidate(GO), at=NOW - timedelta(minutes=1))) == [P.DECISION_NOT_YET]
+
+    def test_another_policy(self) -> None:
+        assert codes(ask(candidate(GO), policy_digest="sha256:" + "0" * 64)) == [P.POLICY_MISMATCH]
+
+    def test_sandbox_evidence_outside_of_the_sandbox(self) -> None:
+        """Whether the environment says so or only the evidence does."""
+        bundle, report = sealed(SANDBOX, envelope=None)
+        named = sealed(replace(SANDBOX, environment="production"), envelope=None)
+
+        assert codes(ask(Candidate("run", bundle, report))) == [P.ENVIRONMENT_MISMATCH, P.SANDBOX_EVIDENCE]
+        assert codes(ask(Candidate("run", *named))) == [P.SANDBOX_EVIDENCE]
+
+    def test_a_development_key_outside_of_the_sandbox(self) -> None:
+        keys = replace(ANCHOR, source=AnchorSource.DEVELOPMENT)
+
+        assert codes(ask(candidate(GO), keys=keys)) == [P.TRUST_DEVELOPMENT]
+
+    def test_a_signature_nobody_trusts(self) -> None:
+        answer = ask(candidate(GO), keys=anchor(trusted(signer()), TRUSTED_POLICY_KEY))
+
+        assert set(codes(answer)) >= {P.SIGNATURE_UNTRUSTED}
+        assert not answer.is_admitted
+
+    def test_a_key_that_may_not_decide_here(self) -> None:
+        for changes, code in (
+            ({"roles": frozenset({"policy"})}, P.SIGNATURE_ROLE),
+            ({"environments": frozenset({"staging"})}, P.SIGNATURE_ENVIRONMENT),
+            ({"not_after": NOW - timedelta(days=1)}, P.SIGNATURE_EXPIRED),
+        ):
+            answer = ask(candidate(GO), keys=anchor(trusted(KEY, **changes), TRUSTED_POLICY_KEY))
+            assert codes(answer) == [P.EVIDENCE_DOUBTFUL, code]
+
+    def test_a_key_that_was_retired_since(self) -> None:
+        keys = anchor(trusted(KEY, not_after=NOW + timedelta(minutes=1)), TRUSTED_POLICY_KEY)
+
+        assert codes(ask(candidate(GO), keys=keys)) == [P.SIGNATURE_EXPIRED]
+
+    def test_a_go_without_its_report(self) -> None:
+        assert codes(ask(candidate(GO, report=None))) == [P.EVIDENCE_DOUBTFUL, P.REPORT_MISSING]
+
+    def test_the_report_of_a_run_without_subjects_is_nothing_to_deploy(self) -> None:
+        import hashlib
+
+        bundle, report = sealed(replace(SANDBOX, subjects=[]), envelope=None)
+        digest = hashlib.sha256(report).hexdigest()
+
+        assert codes(ask(Candidate("run", bundle, report), digest=digest, environment="sandbox")) == [
+            P.SUBJECT_MISMATCH
+        ]
+
+
+class TestDoubt:
+    """Damaging a NO-GO must not bring an older GO back."""
+
+    def test_every_place_of_damage_to_a_newer_no_go_refuses(self) -> None:
+        bundle, report = sealed(NO_GO)
+        good = candidate(GO)
+        for at in range(0, len(bundle), 97):
+            answer = ask(good, candidate(NO_GO, bundle=flipped(bundle, at)))
+            assert not answer.is_admitted, at
+            assert answer.problems[0].code is P.EVIDENCE_DOUBTFUL
+        for report_ in (flipped(report, 10), report[:-1], b"", None):
+            assert codes(ask(good, candidate(NO_GO, report=report_)))[0] is P.EVIDENCE_DOUBTFUL
+
+    def test_so_does_cutting_it_short(self) -> None:
+        bundle, _ = sealed(NO_GO)
+
+        for length in range(0, len(bundle), 501):
+            assert not ask(candidate(GO), candidate(NO_GO, bundle=bundle[:length])).is_admitted
+
+    def test_so_does_a_name_that_says_nothing_about_its_age(self) -> None:
+        bundle, _ = sealed(NO_GO)
+        for name in (None, "copy", "20261399T999999Z-99999999"):
+            damaged = candidate(NO_GO, bundle=flipped(bundle, len(bundle) - 300), run_id=name)
+            assert not ask(candidate(GO), damaged).is_admitted
+
+    def test_damage_to_what_is_surely_older_does_not(self) -> None:
+        old = replace(NO_GO, decided_at=NOW - timedelta(days=2), run_id="20261119T084700Z-99999999")
+        bundle, report = sealed(old)
+
+        assert ask(candidate(GO), candidate(old, bundle=flipped(bundle, 3_000))).is_admitted
+        assert ask(candidate(GO), candidate(old, report=flipped(report, 10))).is_admitted
+
+    def test_damage_to_a_decision_about_something_else_does_not(self) -> None:
+        """Its own signed words say so; only its report is damaged."""
+        other = replace(NO_GO, environment="staging")
+        _, report = sealed(other)
+
+        assert ask(candidate(GO), candidate(other, report=flipped(report, 10))).is_admitted
+
+    def test_evidence_of_strangers_does_not(self) -> None:
+        """Unknown keys everywhere, as of another team's runs: not a damaged decision of ours."""
+        for envelope in (None, POLICY_ENVELOPE, sign_envelope(POLICY, POLICY_TYPE, KEY)):
+            bundle, report = sealed(NO_GO, key=signer(), envelope=envelope)
+            assert ask(candidate(GO), Candidate("theirs", bundle, report)).is_admitted
+
+
+class TestAnswer:
+    def test_is_json(self) -> None:
+        for answer in (ask(candidate(GO)), ask(candidate(NO_GO)), ask()):
+            value = answer.to_json()
+            assert encode(value)
+            assert value["admitted"] is answer.is_admitted
+            assert [p["code"] for p in value["problems"]] == [p.code.code for p in answer.problems]
+
+    def test_many_reasons_are_counted_not_listed(self) -> None:
+        class Bad(Run):
+            def decision(self) -> Any:
+                from pytest_cutover.model import Finding
+                from pytest_cutover.reasons import Reason
+
+                return replace(super().decision(), findings=tuple(Finding(r, "x") for r in list(Reason)[:9]))
+
+        (problem,) = [p for p in ask(candidate(Bad(latency="9"))).problems if p.code is P.DECISION_NOT_GO]
+
+        assert problem.message.endswith(" and 4 more")
+
+    def test_a_naive_time_is_a_mistake_of_the_caller(self) -> None:
+        with pytest.raises(ValueError, match="timezone-aware"):
+            ask(candidate(GO), at=NOW.replace(tzinfo=None))
+
+
+class TestParseDigest:
+    @pytest.mark.parametrize("text", [f"sha256:{SHA}", "gitCommit:" + "a" * 40, "sha512:" + "0" * 128])
+    def test_takes_in_totos_digests(self, text: str) -> None:
+        assert ":".join(parse_digest(text)) == text
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            SHA,
+            "sha256:",
+            f"sha256:{SHA[:-1]}",
+            f"sha256:{SHA.upper()}",
+            f"sha256:{SHA}\n",
+            "md5:" + "0" * 32,
+        ],
+    )
+    def test_refuses_other_spellings(self, text: str) -> None:
+        with pytest.raises(ValueError, match="expected"):
+            parse_digest(text)
