@@ -153,9 +153,14 @@ def _from_rules(rules: Sequence[SubjectRule], rootdir: Path) -> Iterator[Subject
 def _files_subjects(name: str, pattern: str, rootdir: Path) -> Iterator[Subject]:
     """One subject per file, so that a deploy step can ask for the very file it deploys."""
     files = sorted(f for f in glob.glob(pattern, root_dir=rootdir, recursive=True) if (rootdir / f).is_file())
+    if not files:
+        raise ConfigError(
+            f"subject {name!r}: no file matches {pattern!r} below {rootdir}",
+            hint="is the release built already?",
+        )
     for file in files:
         digest = hashlib.sha256((rootdir / file).read_bytes()).hexdigest()
-        yield Subject(name if len(files) == 1 else f"{name}/{Path(file).name}", {"sha256": digest})
+        yield Subject(name if len(files) == 1 else f"{name}/{file}", {"sha256": digest})
 
 
 def _digest_printed_by(command: list[str], rootdir: Path) -> str:

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 CHILD_FD = "CUTOVER_CHILD_FD"
 """Environment variable through which the supervising parent hands its child the run."""
 
+SANDBOX_BREAK = "CUTOVER_SANDBOX_BREAK"
+"""Checks of the sandbox service to break, to see its gates red: `CUTOVER_SANDBOX_BREAK=disk ./dev preflight`."""
+
 RECORDER = pytest.StashKey[Recorder]()
 _INFORMATIONAL = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
@@ -203,7 +206,10 @@ def begin(context: RunContext) -> Begun:
         from pytest_cutover.service.process import start_service
 
         service = start_service(
-            context.run_dir / "service", policy=context.policy_path, rootdir=context.rootdir
+            context.run_dir / "service",
+            policy=context.policy_path,
+            rootdir=context.rootdir,
+            broken=os.environ.get(SANDBOX_BREAK, "").split(),
         )
         stop = service.stop
         targets = {name: service.url if url == EMBEDDED else url for name, url in targets.items()}
