@@ -33,8 +33,6 @@ def serve(config: ServiceConfig, *, host: str, port: int, follow_stdin: bool) ->
         AdapterError: the address cannot be listened on, or the server does not start.
     """
     stop = _Stop(follow_stdin=follow_stdin)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.ask())
     listener = _listen(host, port)
     service = Service(config)
     server = _server(service)
@@ -61,14 +59,19 @@ def serve(config: ServiceConfig, *, host: str, port: int, follow_stdin: bool) ->
 
 
 class _Stop:
-    """Wakes the main thread. A pipe, as a signal handler that takes a lock may wait for itself for ever."""
+    """Wakes the main thread on SIGTERM, SIGINT or the end of standard input.
+
+    By a pipe that the signal is written to in C: a Python handler that takes a lock may wait for itself for
+    ever, and runs late when another thread got the signal.
+    """
 
     def __init__(self, *, follow_stdin: bool) -> None:
-        self._read, self._write = os.pipe()
+        self._read, write = os.pipe()
+        os.set_blocking(write, False)
+        signal.set_wakeup_fd(write)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
         self._watched = [self._read, 0] if follow_stdin else [self._read]
-
-    def ask(self) -> None:
-        os.write(self._write, b"x")
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it was asked to stop, or standard input ended, within the time."""

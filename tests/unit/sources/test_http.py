@@ -184,6 +184,17 @@ class TestTime:
         with Server(trickle, raw=True) as server:
             self.fails_within(source(server.url, 0.5), 0.5)
 
+    def test_a_late_byte_does_not_renew_the_time(self, source):
+        def late(_, connection):
+            time.sleep(0.6)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n")
+            time.sleep(3)
+
+        with Server(late, raw=True) as server:
+            started = time.monotonic()
+            self.fails_within(source(server.url, 0.8), 0.8)
+            assert time.monotonic() - started < 1.2
+
     def test_a_redirect_does_not_renew_the_time(self, source):
         def slow(_):
             time.sleep(0.3)
