@@ -38,6 +38,10 @@ RESULT_ATTRIBUTE = "cutover"
 """Set on a gate's teardown report: the fields of the journal's gate.finished; travels from xdist workers."""
 
 
+VERDICT_ATTRIBUTE = "cutover_verdict"
+"""Set on a failed report whose whole story is the gate's line: `red` or `unproven`."""
+
+
 class GateNotGreen(pytest.fail.Exception):  # type: ignore[misc,name-defined] # pytest adds the attribute at run time
     """Raised by the engine after a gate's body, so that pytest too sees a gate that is not green as failed."""
 
@@ -60,7 +64,7 @@ class GateState:
         self.attempt = 0
         self.phases: list[Phase] = []
         self.witnessed: BaseException | None = None
-        self.judged: GateDecision | None = None  # right after its body passed, else None
+        self.judged: GateDecision | None = None  # right after its body, if that passed
 
     def result(self, worker: str, phases: Sequence[Phase]) -> GateResult:
         gate = self.gate
@@ -203,9 +207,9 @@ class Recorder:
             GateNotGreen: so that pytest's outcome is the engine's.
         """
         judged = self.judge(state.info, state.result(self.worker, _CLEAN))
+        state.judged = judged
         if not judged.green:
             raise GateNotGreen(failure_text(judged))
-        state.judged = judged
 
     def _phase(self, state: GateState, call: pytest.CallInfo[None]) -> Phase:
         raised = None if call.excinfo is None else call.excinfo.value
@@ -236,11 +240,14 @@ class Recorder:
         if type(report) is not pytest.TestReport or not state.phases:
             return  # a subtest's report has its own class
         last = state.phases[-1]
+        if last.raised == "judged" and state.judged is not None:
+            setattr(report, VERDICT_ATTRIBUTE, gate_verdict(state.judged))
         if hasattr(report, "wasxfail"):
             last = state.phases[-1] = Phase(last.when, "skipped", "xfail", last.message, last.duration_s)
             del report.wasxfail
         if last.raised == "xfail" or (last.raised == "skip" and state.info.id in self._required):
             report.outcome = "failed"
+            setattr(report, VERDICT_ATTRIBUTE, Weight.UNPROVEN.value)
             report.longrepr = f"{state.info.key}: {last.raised} is not green: {last.message}".rstrip(": ")
 
     def _junit_properties(self, state: GateState) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,14 @@ from pytest_cutover.phases import asked_phases, misspelt
 from pytest_cutover.plugin import RUN
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import gate_info
-from pytest_cutover.recording import GATE_ATTRIBUTE, RESULT_ATTRIBUTE, Recorder, info_json, redact_longrepr
+from pytest_cutover.recording import (
+    GATE_ATTRIBUTE,
+    RESULT_ATTRIBUTE,
+    VERDICT_ATTRIBUTE,
+    Recorder,
+    info_json,
+    redact_longrepr,
+)
 from pytest_cutover.redact import Redactor
 from pytest_cutover.report.console import Console
 
@@ -433,6 +440,8 @@ class GateRun:
         """Count gates in pytest's summary and print no letter for them: they have a line of their own."""
         if report.nodeid not in self._shipped and not self._is_ours(report):
             return None
+        if hasattr(report, VERDICT_ATTRIBUTE):
+            return getattr(report, VERDICT_ATTRIBUTE), "", ""
         if report.passed:
             return ("passed" if report.when == "call" else ""), "", ""
         return ("skipped" if report.skipped else "failed" if report.when == "call" else "error"), "", ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_cutover.model import SignerKind, Verdict
 from pytest_cutover.reasons import Weight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pytest_cutover.context import RunContext
@@ -54,7 +55,8 @@ class Style:
 
     def plain(self, text: str) -> str:
         """`text` without control characters (gate output is untrusted), and in ASCII where it must be."""
-        text = "".join(c if c.isprintable() else " " for c in text)
+        if not text.isprintable():
+            text = "".join(c if c.isprintable() else " " for c in text)
         if self._unicode:
             return text
         for sign, ascii_ in _ASCII.items():
@@ -116,26 +118,33 @@ def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iter
     title = style.paint(decision.verdict.value, state, "bold")
     where = style.plain(f"{policy.plan} → {policy.environment}")
     yield f"{title}  {where}  {green} of {len(decision.gates)} gates green  exit {int(decision.exit_code)}"
-    for finding in decision.findings[:_SHOWN_FINDINGS]:
-        yield from _finding_lines(finding, style)
+    for _, findings in groupby(decision.findings[:_SHOWN_FINDINGS], key=lambda f: f.gate):
+        yield from _group_lines(list(findings), style)
     hidden = len(decision.findings) - _SHOWN_FINDINGS
     if hidden > 0:
         yield f"  and {hidden} more in report.json"
     yield style.paint(rule, state)
 
 
-def _finding_lines(finding: Finding, style: Style) -> Iterator[str]:
-    weight = finding.reason.weight
-    name = {Weight.RED: "red", Weight.UNPROVEN: "unproven", Weight.HOLD: "hold", Weight.NOTE: "left"}[weight]
-    code = style.paint(f"[{finding.reason.code}]", "dim")
-    yield f"  {style.paint(_SIGNS[name], name)} {style.plain(_titled(finding))}  {code}"
-    about = [
-        f"owner {finding.owner}" if finding.owner else "",
-        f"remedy {finding.remedy}" if finding.remedy else "",
-    ]
-    about.append(finding.where or "")
-    if weight is not Weight.NOTE and any(about):
-        yield style.paint(f"      {' · '.join(a for a in about if a)}", "dim")
+def _group_lines(findings: Sequence[Finding], style: Style) -> Iterator[str]:
+    """Findings of one gate (or of the run), then once who owns it and what to do."""
+    for finding in findings:
+        name = "left" if finding.reason.weight is Weight.NOTE else str(finding.reason.weight.value)
+        code = style.paint(f"[{finding.reason.code}]", "dim")
+        yield f"  {style.paint(_SIGNS[name], name)} {style.plain(_titled(finding))}  {code}"
+    serious = [f for f in findings if f.reason.weight is not Weight.NOTE]
+    about = dict.fromkeys(text for f in serious for text in _about(f))
+    if about:
+        yield style.paint(f"      {' · '.join(about)}", "dim")
+
+
+def _about(finding: Finding) -> Iterator[str]:
+    if finding.owner:
+        yield f"owner {finding.owner}"
+    if finding.remedy:
+        yield f"remedy {finding.remedy}"
+    if finding.where:
+        yield finding.where
 
 
 def _titled(finding: Finding) -> str:
