@@ -92,8 +92,7 @@ def _named(names: Sequence[str]) -> list[Candidate]:
         data = _evidence.read(bundle)
         if not looks_like_bundle(data):
             raise ConfigError(f"{bundle} is not a bundle: no line of it is a DSSE envelope")
-        report = _evidence.read_if_there(bundle.parent / REPORT_FILE)
-        candidates.append(Candidate(str(bundle), data, report, bundle.parent.name))
+        candidates.append(_candidate(str(bundle), bundle))
     return candidates
 
 
@@ -106,15 +105,16 @@ def _found(runs: Path) -> list[Candidate]:
         raise ConfigError(
             f"cannot search {runs} for evidence: {reason}", hint="give --runs DIR, or name the bundles"
         ) from None
-    return [
-        Candidate(
-            name,
-            _evidence.read_if_there(runs / name / BUNDLE_FILE),
-            _evidence.read_if_there(runs / name / REPORT_FILE),
-            name,
-        )
-        for name in names
-    ]
+    return [_candidate(name, runs / name / BUNDLE_FILE) for name in names]
+
+
+def _candidate(name: str, bundle: Path) -> Candidate:
+    return Candidate(
+        name,
+        lambda: _evidence.read_if_there(bundle),
+        lambda: _evidence.read_if_there(bundle.parent / REPORT_FILE),
+        bundle.parent.name,
+    )
 
 
 def _lines(answer: Admission) -> Iterator[str]:

@@ -10,19 +10,19 @@ Pure: bundles, keys and the time are arguments.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
-from pytest_cutover.evidence.verify import Verification, time_problems, verify_bundle
+from pytest_cutover.evidence.verify import Verification, signed_decision, time_problems, verify_bundle
 from pytest_cutover.keys.trust import AnchorSource
 from pytest_cutover.model import SANDBOX, parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from pytest_cutover.evidence.statements import DecisionClaims
@@ -40,11 +40,11 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Evidence that was found: its bundle (None: unsigned) and the report beside it."""
+    """Evidence that was found, read when it is needed: hundreds of runs may lie there."""
 
     name: str
-    bundle: bytes | None
-    report: bytes | None
+    bundle: Callable[[], bytes | None]  # None: the run is unsigned
+    report: Callable[[], bytes | None]
     run_id: str | None = None  # from the folder's name: a hint about how old it is, and nothing more
 
 
@@ -112,32 +112,87 @@ def parse_digest(text: str) -> tuple[str, str]:
     return algorithm, digest
 
 
-def admit(question: Question, candidates: Sequence[Candidate], anchor: Anchor) -> Admission:
-    """Whether the newest verified decision about this digest and environment is an unexpired GO.
+def admit(question: Question, candidates: Iterable[Candidate], anchor: Anchor) -> Admission:
+    """Whether the newest decision about this digest and environment verifies and is an unexpired GO.
 
     Raises:
         ValueError: `question.at` is naive.
     """
     if question.at.tzinfo is None:
         raise ValueError("at must be timezone-aware")
-    signed = [(c, c.bundle, c.report) for c in candidates if c.bundle is not None]
-    checked = [(c, verify_bundle(bundle, report, anchor)) for c, bundle, report in signed]
-    verified = [(c, v, v.decision) for c, v in checked if v.is_valid and v.decision is not None]
-    fitting = [
-        (c, v, d) for c, v, d in verified if _is_about(d, question) and d.environment == question.environment
-    ]
+    found = _Found.among(candidates, question, anchor)
     # Of two decisions made at the same instant the one that refuses counts.
-    newest = max(fitting, key=lambda found: (found[2].decided_at, not found[2].is_go), default=None)
-    since = None if newest is None else newest[2].decided_at
-    problems = [p for c, v in checked if not v.is_valid for p in _doubts(c, v, question, since)]
+    newest = max(found.fitting, key=lambda pair: (pair[1].decided_at, not pair[1].is_go), default=None)
+    since = None if newest is None else newest[1].decided_at
+    doubtful = [c for c in found.unreadable if since is None or not _surely_before(c.run_id, since)]
+    doubts = [p for c in doubtful[:_SHOWN] for p in _doubt(c, _verify(c, anchor))]
     if newest is None:
-        if not problems:
-            strangers = [] if verified else _strangers(checked)
-            problems = strangers or _nothing_fits(question, candidates, [d for _, _, d in verified])
+        problems = doubts or found.strange(anchor) or found.nothing_fits(question)
         return Admission(question, tuple(problems), None, None, anchor)
-    candidate, verification, decision = newest
-    problems = [*_refusals(question, decision, verification), *problems]
-    return Admission(question, tuple(problems), candidate.name, verification, anchor)
+    candidate, decision = newest
+    verification = _verify(candidate, anchor)
+    own = (
+        _refusals(question, decision, verification)
+        if verification.is_valid
+        else _doubt(candidate, verification)
+    )
+    return Admission(question, (*own, *doubts), candidate.name, verification, anchor)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What lies there, sorted by what a trusted key says about it; only the newest is verified whole."""
+
+    fitting: list[tuple[Candidate, DecisionClaims]] = field(default_factory=list)
+    others: list[DecisionClaims] = field(default_factory=list)
+    unreadable: list[Candidate] = field(default_factory=list)
+    strangers: list[Candidate] = field(default_factory=list)
+    unsigned: int = 0
+
+    @classmethod
+    def among(cls, candidates: Iterable[Candidate], question: Question, anchor: Anchor) -> _Found:
+        out = cls()
+        for candidate in candidates:
+            bundle = candidate.bundle()
+            if bundle is None:
+                out.unsigned += 1
+                continue
+            decision = signed_decision(bundle, anchor)
+            if decision is None:
+                (out.strangers if _is_a_strangers(bundle, anchor) else out.unreadable).append(candidate)
+            elif decision.environment == question.environment and _is_about(decision, question):
+                out.fitting.append((candidate, decision))
+            else:
+                out.others.append(decision)
+        return out
+
+    def strange(self, anchor: Anchor) -> list[EvidenceProblem]:
+        """What is wrong with the newest evidence, when no trusted key signed any."""
+        if self.others:
+            return []
+        return [p for c in self.strangers[:_SHOWN] for p in _of(c, _verify(c, anchor))]
+
+    def nothing_fits(self, question: Question) -> list[EvidenceProblem]:
+        """Why no decision answers the question."""
+        if not self.others:
+            found = f"{self.unsigned} unsigned runs" if self.unsigned else "no run at all"
+            return [EvidenceProblem(ProblemCode.EVIDENCE_NONE, f"there is {found}")]
+        elsewhere = [d for d in self.others if _is_about(d, question)]
+        if not elsewhere:
+            message = f"{len(self.others)} signed decisions, none about {question.subject}"
+            return [EvidenceProblem(ProblemCode.SUBJECT_MISMATCH, message)]
+        names = ", ".join(sorted({d.environment for d in elsewhere}))
+        message = f"decided for {names}, asked is {question.environment}"
+        out = [EvidenceProblem(ProblemCode.ENVIRONMENT_MISMATCH, message)]
+        if any(d.sandbox for d in elsewhere):
+            message = "what was decided, was decided in the sandbox"
+            out.append(EvidenceProblem(ProblemCode.SANDBOX_EVIDENCE, message))
+        return out
+
+
+def _verify(candidate: Candidate, anchor: Anchor) -> Verification:
+    # A bundle that vanished since it was listed is an empty one: it verifies as little.
+    return verify_bundle(candidate.bundle() or b"", candidate.report(), anchor)
 
 
 def _is_about(decision: DecisionClaims, question: Question) -> bool:
@@ -172,43 +227,11 @@ def _refusals(
     return out
 
 
-def _nothing_fits(
-    question: Question, candidates: Sequence[Candidate], decisions: Sequence[DecisionClaims]
-) -> list[EvidenceProblem]:
-    """Why no verified decision answers the question."""
-    if not any(c.bundle is not None for c in candidates):
-        found = f"{len(candidates)} unsigned runs" if candidates else "no run at all"
-        return [EvidenceProblem(ProblemCode.EVIDENCE_NONE, f"there is {found}")]
-    elsewhere = [d for d in decisions if _is_about(d, question)]
-    if not elsewhere:
-        message = f"{len(decisions)} verified decisions, none about {question.subject}"
-        return [EvidenceProblem(ProblemCode.SUBJECT_MISMATCH, message)]
-    names = ", ".join(sorted({d.environment for d in elsewhere}))
-    message = f"decided for {names}, asked is {question.environment}"
-    out = [EvidenceProblem(ProblemCode.ENVIRONMENT_MISMATCH, message)]
-    if any(d.sandbox for d in elsewhere):
-        out.append(
-            EvidenceProblem(ProblemCode.SANDBOX_EVIDENCE, "what was decided, was decided in the sandbox")
-        )
-    return out
-
-
 # -- evidence that does not verify -----------------------------------------------------------
 
 
-def _doubts(
-    candidate: Candidate, found: Verification, question: Question, since: datetime | None
-) -> list[EvidenceProblem]:
-    """Problems of evidence that could be a newer decision about the same; none when it surely is not."""
-    if _is_a_strangers(candidate.bundle or b"", found.anchor):
-        return []
-    if found.decision is not None:  # signed by a trusted key, so what it says about itself stands
-        if found.decision.environment != question.environment or not _is_about(found.decision, question):
-            return []
-        if since is not None and found.decision.decided_at < since:
-            return []
-    elif since is not None and _surely_before(candidate.run_id, since):
-        return []
+def _doubt(candidate: Candidate, found: Verification) -> list[EvidenceProblem]:
+    """The problems of evidence that could be a newer decision about the same."""
     message = f"it could be a newer decision, and has {len(found.problems)} problems"
     return [EvidenceProblem(ProblemCode.EVIDENCE_DOUBTFUL, message, candidate.name), *_of(candidate, found)]
 
@@ -232,11 +255,6 @@ def _surely_before(run_id: str | None, since: datetime) -> bool:
     except ValueError:
         return False
     return at + _LONGEST_RUN < since
-
-
-def _strangers(checked: Sequence[tuple[Candidate, Verification]]) -> list[EvidenceProblem]:
-    """What is wrong with the newest evidence, when none of it verifies."""
-    return [p for candidate, found in checked[:_SHOWN] if not found.is_valid for p in _of(candidate, found)]
 
 
 def _of(candidate: Candidate, found: Verification) -> list[EvidenceProblem]:

@@ -101,6 +101,23 @@ def verify_bundle(
     return _Verifier(anchor, at).verify(bundle, report)
 
 
+def signed_decision(bundle: bytes, anchor: Anchor) -> DecisionClaims | None:
+    """The decision in `bundle` that some key of `anchor` signed, without looking at anything else in it.
+
+    Enough to tell what evidence is about. **Not verified:** whether the key may decide, and all the rest.
+    """
+    for raw in reversed(bundle.split(b"\n")):  # it is the last line but one; those before it can be large
+        try:
+            envelope = read_envelope(raw)
+            if envelope.payload_type == STATEMENT_TYPE and verify_strict(envelope, anchor.keys):
+                statement = statements.read_statement(envelope.payload)
+                if statement.predicate_type == statements.DECISION:
+                    return statements.read_decision(statement)
+        except EvidenceError:
+            continue
+    return None
+
+
 def time_problems(
     decision: DecisionClaims, signers: Sequence[TrustedKey], at: datetime
 ) -> list[EvidenceProblem]:

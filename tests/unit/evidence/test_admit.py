@@ -39,11 +39,14 @@ NO_GO = Run(latency="9", run_id="20261121T085200Z-99999999", decided_at=LATER)
 SANDBOX = Run(environment="sandbox", sandbox=True, signature=PolicySignature.UNSIGNED)
 
 
+def found(name: str, bundle: bytes | None, report: bytes | None, run_id: str | None = None) -> Candidate:
+    return Candidate(name, lambda: bundle, lambda: report, run_id)
+
+
 def candidate(run: Run, **changes: Any) -> Candidate:
     bundle, report = sealed(run)
-    return Candidate(
-        **({"name": run.run_id, "bundle": bundle, "report": report, "run_id": run.run_id} | changes)
-    )
+    fields = {"name": run.run_id, "bundle": bundle, "report": report, "run_id": run.run_id}
+    return found(**(fields | changes))
 
 
 def ask(*candidates: Candidate, keys: Anchor = ANCHOR, **changes: Any) -> Admission:
@@ -96,7 +99,7 @@ class TestAdmitted:
         keys = anchor(trusted(KEY), source=AnchorSource.DEVELOPMENT)
         bundle, report = sealed(SANDBOX, envelope=None)
 
-        assert ask(Candidate("run", bundle, report), keys=keys, environment="sandbox").is_admitted
+        assert ask(found("run", bundle, report), keys=keys, environment="sandbox").is_admitted
 
 
 class TestRefused:
@@ -152,8 +155,8 @@ class TestRefused:
         bundle, report = sealed(SANDBOX, envelope=None)
         named = sealed(replace(SANDBOX, environment="production"), envelope=None)
 
-        assert codes(ask(Candidate("run", bundle, report))) == [P.ENVIRONMENT_MISMATCH, P.SANDBOX_EVIDENCE]
-        assert codes(ask(Candidate("run", *named))) == [P.SANDBOX_EVIDENCE]
+        assert codes(ask(found("run", bundle, report))) == [P.ENVIRONMENT_MISMATCH, P.SANDBOX_EVIDENCE]
+        assert codes(ask(found("run", *named))) == [P.SANDBOX_EVIDENCE]
 
     def test_a_development_key_outside_of_the_sandbox(self) -> None:
         keys = replace(ANCHOR, source=AnchorSource.DEVELOPMENT)
@@ -189,7 +192,7 @@ class TestRefused:
         bundle, report = sealed(replace(SANDBOX, subjects=[]), envelope=None)
         digest = hashlib.sha256(report).hexdigest()
 
-        assert codes(ask(Candidate("run", bundle, report), digest=digest, environment="sandbox")) == [
+        assert codes(ask(found("run", bundle, report), digest=digest, environment="sandbox")) == [
             P.SUBJECT_MISMATCH
         ]
 
@@ -237,7 +240,7 @@ class TestDoubt:
         """Unknown keys everywhere, as of another team's runs: not a damaged decision of ours."""
         for envelope in (None, POLICY_ENVELOPE, sign_envelope(POLICY, POLICY_TYPE, KEY)):
             bundle, report = sealed(NO_GO, key=signer(), envelope=envelope)
-            assert ask(candidate(GO), Candidate("theirs", bundle, report)).is_admitted
+            assert ask(candidate(GO), found("theirs", bundle, report)).is_admitted
 
 
 class TestAnswer:
