@@ -24,7 +24,7 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.rename(temporary, path)
+        Path(temporary).replace(path)
         temporary = None
         sync_folder(path.parent)
     except OSError as exc:
