@@ -88,7 +88,7 @@ def _named(names: Sequence[str]) -> list[Candidate]:
     candidates = []
     for name in names:
         path = Path(name)
-        bundle = path / BUNDLE_FILE if path.is_dir() else path
+        bundle = path / BUNDLE_FILE if os.path.isdir(path) else path
         data = _evidence.read(bundle)
         if not looks_like_bundle(data):
             raise ConfigError(f"{bundle} is not a bundle: no line of it is a DSSE envelope")

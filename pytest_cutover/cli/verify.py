@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ def run(argv: Sequence[str]) -> int:
     anchor = _evidence.anchor(options.trust)
     bundle_path, report_path = _paths(Path(options.evidence), options.report)
     report = _evidence.read_if_there(report_path)
-    if report is not None and not bundle_path.exists():
+    if report is not None and not os.path.lexists(bundle_path):
         verification = _unsigned(anchor)
     else:
         bundle = _evidence.read(bundle_path)
@@ -68,8 +69,9 @@ def _parser() -> Parser:
 
 
 def _paths(evidence: Path, report: str | None) -> tuple[Path, Path]:
-    folder = evidence if evidence.is_dir() else evidence.parent
-    bundle = folder / BUNDLE_FILE if evidence.is_dir() else evidence
+    is_folder = os.path.isdir(evidence)  # unlike Path's, false for names no file can have
+    folder = evidence if is_folder else evidence.parent
+    bundle = folder / BUNDLE_FILE if is_folder else evidence
     return bundle, folder / REPORT_FILE if report is None else Path(report)
 
 

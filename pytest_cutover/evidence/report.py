@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError
-from pytest_cutover.evidence.statements import encode, texts
+from pytest_cutover.evidence.statements import encode, text_of, texts
 from pytest_cutover.model import EffectivePolicy, rfc3339
 from pytest_cutover.reasons import Reason
 
@@ -82,8 +82,8 @@ def run_summary(record: RunRecord) -> dict[str, Any]:
         "sandbox": record.sandbox,
         "runner": record.runner.value,
         "signer": record.signer.value,
-        "shard": None if record.shard is None else str(record.shard),
-        "subjects": [{"name": str(s.name), "digest": texts(s.digest)} for s in record.subjects],
+        "shard": None if record.shard is None else text_of(record.shard),
+        "subjects": [{"name": text_of(s.name), "digest": texts(s.digest)} for s in record.subjects],
         "policy_digest": record.policy_digest,
         "gate_code_digest": record.gate_code_digest,
         "started_at": rfc3339(record.started_at),

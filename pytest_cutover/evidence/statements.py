@@ -61,12 +61,19 @@ def subjects_of(record: RunRecord, report_digest: str) -> list[dict[str, Any]]:
     """The `subject` of every statement: what is released, or the report itself when nothing was named."""
     if not record.subjects:
         return [{"name": REPORT_NAME, "digest": {"sha256": report_digest}}]
-    return [{"name": str(s.name), "digest": texts(s.digest)} for s in record.subjects]
+    return [{"name": text_of(s.name), "digest": texts(s.digest)} for s in record.subjects]
 
 
 def texts(mapping: Mapping[Any, Any]) -> dict[str, str]:
     """Keys and values as text: a journal that gate code wrote to may hold anything."""
-    return {str(key): str(value) for key, value in mapping.items()}
+    return {str(key): text_of(value) for key, value in mapping.items()}
+
+
+def text_of(value: Any) -> str:
+    """A text as it is, a plain value in words, and of anything nested only what it is."""
+    if value is None or isinstance(value, str | int | float):
+        return str(value)
+    return f"({type(value).__name__})"
 
 
 def run_result(record: RunRecord, policy: EffectivePolicy, decision: Decision, report_digest: str) -> bytes:
@@ -100,7 +107,7 @@ def gate_evidence(
         "plan": policy.plan,
         "environment": policy.environment,
         "sandbox": _is_sandbox(record, policy),
-        "shard": None if record.shard is None else str(record.shard),
+        "shard": None if record.shard is None else text_of(record.shard),
         "window": {
             "started_at": rfc3339(record.started_at),
             "finished_at": None if record.finished_at is None else rfc3339(record.finished_at),

@@ -145,16 +145,23 @@ def development_signer(rootdir: Path, *, say: Callable[[str], None]) -> PemSigne
     """
     path = rootdir / DEVELOPMENT_KEY
     # Two runs may start at once: both make a key, one gets the name, both use that one.
-    if not path.exists() and write_new_private(path, generate(KeyKind.ED25519)):
+    if not os.path.lexists(path) and write_new_private(path, generate(KeyKind.ED25519)):
         say(
             f"no signing key is set: made the development key {path}; what it signs proves only that "
             "nothing changed since this machine signed"
         )
     signer = load_private_key(path, kind=SignerKind.DEVELOPMENT)
     public = public_path(path)
-    if not public.is_file() or public.read_bytes() != signer.public_pem():
+    if _read_or_none(public) != signer.public_pem():
         write_atomic(public, signer.public_pem())
     return signer
+
+
+def _read_or_none(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def public_path(private: Path) -> Path:

@@ -6,7 +6,7 @@ Format 1. Read strictly: an unknown word, a duplicate key or a key id that is no
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -130,10 +130,11 @@ def find_anchor(option: str | None, environ: Mapping[str, str], rootdir: Path) -
         if value is not None:
             return _given(value, name, rootdir)
     repository = rootdir / REPOSITORY_TRUST
-    if repository.exists():
-        return load_trust(repository, source=AnchorSource.REPOSITORY)
     development = rootdir / DEVELOPMENT_PUBLIC_KEY
-    return development_anchor(development) if development.exists() else None
+    if _is_there(repository):
+        anchor = load_trust(repository, source=AnchorSource.REPOSITORY)
+        return _with_sandbox_key(anchor, development) if _is_there(development) else anchor
+    return development_anchor(development) if _is_there(development) else None
 
 
 def load_trust(path: Path, *, source: AnchorSource = AnchorSource.GIVEN) -> Anchor:
@@ -174,6 +175,17 @@ def parse_trust(data: bytes, *, where: str, source: AnchorSource = AnchorSource.
     return Anchor(keys, source, where)
 
 
+def _with_sandbox_key(anchor: Anchor, development: Path) -> Anchor:
+    """The repository's anchor, and for the sandbox alone this machine's development key, which signs there."""
+    known = {key.keyid for key in anchor.keys}
+    public = load_public_key(_read(development).decode("utf-8", "replace"), where=str(development))
+    if public.keyid in known:
+        return anchor
+    roles, sandbox = frozenset({"decision", "policy"}), frozenset({SANDBOX})
+    key = TrustedKey(public, public.keyid, "development key of this machine", roles, sandbox)
+    return replace(anchor, keys=(*anchor.keys, key))
+
+
 def development_anchor(path: Path) -> Anchor:
     """An anchor that trusts this machine's development key: for decisions, and in the sandbox for policies.
 
@@ -208,6 +220,17 @@ def trust_entry(
         "environments": list(environments),
         "public_key": public.pem(),
     }
+
+
+def _is_there(path: Path) -> bool:
+    """False only when there surely is nothing: what cannot be looked at must not mean weaker trust."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _given(value: str, where: str, rootdir: Path) -> Anchor:

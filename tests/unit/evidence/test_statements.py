@@ -71,7 +71,7 @@ class TestEveryStatement:
     def test_subjects_of_a_hostile_journal_are_texts(self) -> None:
         run = Run(subjects=[{"name": 5, "digest": {"sha256": ["x"]}}])
 
-        assert statements.subjects_of(run.record(), REPORT) == [{"name": "5", "digest": {"sha256": "['x']"}}]
+        assert statements.subjects_of(run.record(), REPORT) == [{"name": "5", "digest": {"sha256": "(list)"}}]
 
 
 class TestRunResult:

@@ -222,6 +222,13 @@ class TestFindAnchor:
         with pytest.raises(ConfigError, match="expected the path of a trust file, got nothing"):
             find_anchor(option, environ, root)
 
+    def test_a_repository_file_that_leads_nowhere_is_no_reason_to_trust_less(self, root: Path) -> None:
+        development_signer(root, say=lambda _: None)
+        (root / "configs/trust.json").symlink_to("gone.json")
+
+        with pytest.raises(ConfigError, match="cannot be read"):
+            find_anchor(None, {}, root)
+
     @pytest.mark.parametrize("name", ["gone.json", ".", "a\0b"])
     def test_a_file_that_cannot_be_read_is_an_error(self, root: Path, name: str) -> None:
         with pytest.raises(ConfigError, match="cannot be read"):

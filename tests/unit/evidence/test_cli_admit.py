@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_cutover.cli import main
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
+from pytest_cutover.keys.trust import trust_entry
+from pytest_cutover.model import rfc3339
+from tests.unit.evidence.runs import KEY, NOW, POLICY_DIGEST, POLICY_KEY, SHA, Run, sealed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Capture = pytest.CaptureFixture[str]
+AT = rfc3339(NOW + timedelta(minutes=10))
+GO = Run()
+NO_GO = Run(latency="9", run_id="20261121T085200Z-99999999", decided_at=NOW + timedelta(minutes=5))
+
+
+@pytest.fixture(autouse=True)
+def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "repo").mkdir()
+    monkeypatch.chdir(tmp_path / "repo")
+    keys = [
+        trust_entry(KEY.public, name="release"),
+        trust_entry(POLICY_KEY.public, name="p", roles=("policy",)),
+    ]
+    (tmp_path / "trust.json").write_text(json.dumps({"format": 1, "keys": keys}))
+    monkeypatch.setenv("CUTOVER_TRUST", str(tmp_path / "trust.json"))
+    return tmp_path / "repo"
+
+
+def write(root: Path, run: Run) -> Path:
+    folder = root / "var/cutover/runs" / run.run_id
+    folder.mkdir(parents=True)
+    bundle, report = sealed(run)
+    (folder / BUNDLE_FILE).write_bytes(bundle)
+    (folder / REPORT_FILE).write_bytes(report)
+    return folder
+
+
+def admit(*argv: str | Path, digest: str = f"sha256:{SHA}", environment: str = "production") -> int:
+    return main(["admit", "--digest", digest, "--environment", environment, "--at", AT, *map(str, argv)])
+
+
+class TestAdmit:
+    def test_a_go_among_the_runs_is_0(self, repo: Path, capsys: Capture) -> None:
+        write(repo, GO)
+
+        assert admit() == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"ADMITTED  sha256:{SHA} may go into production\n")
+        assert f"run      {GO.run_id}" in out
+
+    def test_a_newer_no_go_is_1_with_the_code(self, repo: Path, capsys: Capture) -> None:
+        write(repo, GO)
+        write(repo, NO_GO)
+
+        assert admit() == 1
+        out = capsys.readouterr().out
+        assert out.startswith(f"REFUSED   sha256:{SHA} must not go into production\n  decision.not-go ")
+
+    def test_named_evidence_is_all_that_counts(self, repo: Path) -> None:
+        go, no_go = write(repo, GO), write(repo, NO_GO)
+
+        assert admit(go) == 0
+        assert admit(go / BUNDLE_FILE) == 0
+        assert admit(go, no_go) == 1
+
+    def test_runs_may_lie_elsewhere(self, repo: Path, tmp_path: Path) -> None:
+        write(repo, GO)
+        (repo / "var/cutover/runs").rename(tmp_path / "kept")
+
+        assert admit("--runs", tmp_path / "kept") == 0
+
+    def test_a_policy_can_be_demanded(self, repo: Path, capsys: Capture) -> None:
+        write(repo, GO)
+
+        assert admit("--policy-digest", POLICY_DIGEST) == 0
+        assert admit("--policy-digest", "sha256:" + "0" * 64) == 1
+        assert "policy.mismatch" in capsys.readouterr().out
+
+    def test_now_is_the_time_when_none_is_given(self, repo: Path, capsys: Capture) -> None:
+        write(repo, GO)
+
+        assert main(["admit", "--digest", f"sha256:{SHA}", "--environment", "production"]) == 1
+        assert "decision." in capsys.readouterr().out
+
+    def test_other_folders_and_unsigned_runs_do_not_disturb(self, repo: Path) -> None:
+        write(repo, GO)
+        (repo / "var/cutover/runs/latest").mkdir()
+        (repo / "var/cutover/runs/notes.txt").write_text("…")
+
+        assert admit() == 0
+
+    def test_json_holds_the_same(self, repo: Path, capsys: Capture) -> None:
+        write(repo, GO)
+
+        assert admit("--json") == 0
+        assert admit("--json", environment="staging") == 1
+        admitted, refused = capsys.readouterr().out.split("}\n{")
+        assert json.loads(admitted + "}")["admitted"] is True
+        assert json.loads("{" + refused)["problems"][0]["code"] == "environment.mismatch"
+
+
+class TestUnusable:
+    def test_no_run_folder_is_2(self, capsys: Capture) -> None:
+        assert admit() == 2
+        assert "cannot search var/cutover/runs" in capsys.readouterr().err
+
+    def test_an_empty_one_is_1(self, repo: Path, capsys: Capture) -> None:
+        (repo / "var/cutover/runs").mkdir(parents=True)
+
+        assert admit() == 1
+        assert "evidence.none" in capsys.readouterr().out
+
+    def test_evidence_that_is_not_there_is_2(self, repo: Path, capsys: Capture) -> None:
+        """Never a reason to look elsewhere."""
+        write(repo, GO)
+
+        assert admit("gone") == 2
+        (repo / "other").write_text("hello")
+        assert admit("other") == 2
+        assert "is not a bundle" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        "argv",
+        [
+            [],
+            ["--digest", f"sha256:{SHA}"],
+            ["--environment", "production"],
+            ["--digest", SHA, "--environment", "x"],
+            ["--digest", f"sha256:{SHA}", "--environment", "x", "--policy-digest", SHA],
+            ["--digest", f"sha256:{SHA}", "--environment", "x", "--at", "now"],
+            ["--digest", f"sha256:{SHA}", "--environment", "x", "--runs", "a", "b"],
+        ],
+    )
+    def test_usage_is_64(self, argv: list[str]) -> None:
+        with pytest.raises(SystemExit) as caught:
+            main(["admit", *argv])
+        assert caught.value.code == 64
