@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.evidence.seal import BUNDLE_FILE
 from pytest_cutover.keys.trust import find_anchor
 from pytest_cutover.model import parse_rfc3339
 
@@ -45,6 +46,12 @@ def read(path: Path) -> bytes:
 def read_if_there(path: Path) -> bytes | None:
     """The bytes of the file at `path`; None when there is none."""
     return read(path) if os.path.lexists(path) else None
+
+
+def bundle_of(evidence: Path) -> Path:
+    """The bundle: the file itself, or the one in a run folder."""
+    is_folder = os.path.isdir(evidence)  # noqa: PTH112 # Path.is_dir raises for names no file can have
+    return evidence / BUNDLE_FILE if is_folder else evidence
 
 
 def anchor(option: str | None) -> Anchor:

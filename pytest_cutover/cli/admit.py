@@ -87,8 +87,7 @@ def _named(names: Sequence[str]) -> list[Candidate]:
     """The evidence that was named: what cannot be read is an error, not a reason to look elsewhere."""
     candidates = []
     for name in names:
-        path = Path(name)
-        bundle = path / BUNDLE_FILE if os.path.isdir(path) else path
+        bundle = _evidence.bundle_of(Path(name))
         data = _evidence.read(bundle)
         if not looks_like_bundle(data):
             raise ConfigError(f"{bundle} is not a bundle: no line of it is a DSSE envelope")

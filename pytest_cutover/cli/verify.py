@@ -28,7 +28,8 @@ def run(argv: Sequence[str]) -> int:
     """Verify one bundle or run folder; 0 valid, 1 invalid, 2 unusable."""
     options = _parser().parse_args(argv)
     anchor = _evidence.anchor(options.trust)
-    bundle_path, report_path = _paths(Path(options.evidence), options.report)
+    bundle_path = _evidence.bundle_of(Path(options.evidence))
+    report_path = bundle_path.parent / REPORT_FILE if options.report is None else Path(options.report)
     report = _evidence.read_if_there(report_path)
     if report is not None and not os.path.lexists(bundle_path):
         verification = _unsigned(anchor)
@@ -66,13 +67,6 @@ def _parser() -> Parser:
     _evidence.add_time(parser, "also check that the decision was in force at this time (UTC, with Z)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
-
-
-def _paths(evidence: Path, report: str | None) -> tuple[Path, Path]:
-    is_folder = os.path.isdir(evidence)  # unlike Path's, false for names no file can have
-    folder = evidence if is_folder else evidence.parent
-    bundle = folder / BUNDLE_FILE if is_folder else evidence
-    return bundle, folder / REPORT_FILE if report is None else Path(report)
 
 
 def _unsigned(anchor: Anchor) -> Verification:
