@@ -62,6 +62,7 @@ class RunContext:
     signer: Signer | None
     gate_code_digest: str
     report: str | None = None
+    key: str | None = None  # as the option gave it, for the sandbox service's own check
     versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -114,6 +115,7 @@ def prepare(
         signer=signer,
         gate_code_digest=digest_code(rootdir, policy.gate_code_paths),
         report=options.report,
+        key=options.key,
         versions=_versions(),
     )
 

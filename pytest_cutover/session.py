@@ -217,6 +217,7 @@ def begin(context: RunContext) -> Begun:
             policy=context.policy_path,
             rootdir=context.rootdir,
             broken=os.environ.get(SANDBOX_BREAK, "").split(),
+            environ=_service_environment(context.key),
         )
         stop = service.stop
         targets = {name: service.url if url == EMBEDDED else url for name, url in targets.items()}
@@ -239,6 +240,15 @@ def begin(context: RunContext) -> Begun:
         pid=os.getpid(),
     )
     return Begun(context, journal, targets, stop)
+
+
+def _service_environment(key: str | None) -> dict[str, str]:
+    """This process's environment; a key that an option names takes the place of the variables' one."""
+    environment = dict(os.environ)
+    if key is not None:
+        environment.pop("CUTOVER_KEY_PEM", None)
+        environment["CUTOVER_KEY"] = key
+    return environment
 
 
 # -- the parts that record -------------------------------------------------------------------
