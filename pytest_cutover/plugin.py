@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,7 +85,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin a gate run when one is asked for."""
     config = session.config
     workerinput = getattr(config, "workerinput", None)
-    if workerinput is None and not (config.option.markexpr or config.option.cutover_plan):
+    if workerinput is None and not _may_ask_for_gates(config):
         return
     from pytest_cutover import session as engine
 
@@ -125,6 +126,16 @@ def pytest_report_collectionfinish(config: pytest.Config) -> Sequence[str]:
     )
 
 
+def _may_ask_for_gates(config: pytest.Config) -> bool:
+    """False when `-m` holds nothing but registered markers that are not ours: the engine need not be loaded."""
+    if config.option.cutover_plan:
+        return True
+    ours, known = (
+        {re.split(r"[:(]", line)[0].strip() for line in m} for m in (_MARKERS, config.getini("markers"))
+    )
+    return not set(re.findall(r"\w+", config.option.markexpr or "")) <= (known - ours) | {"and", "or", "not"}
+
+
 class ExitGuard:
     """The outermost word on pytest's exit code: a gate run that was asked for and did not decide is not 0."""
 
@@ -138,8 +149,7 @@ class ExitGuard:
             if run is None or run.exit_status is None:
                 raise
             return run.ended_with(exc)
-        asked = config.option.markexpr or config.option.cutover_plan or RUN in config.stash
-        if not asked or hasattr(config, "workerinput"):
+        if not (RUN in config.stash or _may_ask_for_gates(config)) or hasattr(config, "workerinput"):
             return result
         from pytest_cutover import session as engine
 
