@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.trust import Anchor
 
 VALID, INVALID = 0, 1
+SHOWN = 8
+"""Subjects and reasons printed; at 3 a.m. nobody reads the ninth."""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -98,9 +100,16 @@ def decision_lines(decision: DecisionClaims, *, believed: bool) -> Iterator[str]
     sandbox = ", sandbox: admits nothing elsewhere" if decision.sandbox else ""
     yield f"for      environment {decision.environment}{sandbox}; plan {decision.plan}; {decision.runner.value}"
     yield f"run      {decision.run_id}"
-    for subject in decision.subjects:
-        yield from (f"subject  {subject.name} {name}:{value}" for name, value in subject.digest.items())
+    subjects = [f"{s.name} {name}:{value}" for s in decision.subjects for name, value in s.digest.items()]
+    yield from _some("subject", subjects)
     yield f"policy   {decision.policy_digest}"
+    yield from _some("reason ", [" ".join(finding.values()) for finding in decision.findings])
+
+
+def _some(word: str, items: Sequence[str]) -> Iterator[str]:
+    yield from (f"{word}  {item}" for item in items[:SHOWN])
+    if len(items) > SHOWN:
+        yield f"{word}  and {len(items) - SHOWN} more: --json shows all"
 
 
 if __name__ == "__main__":

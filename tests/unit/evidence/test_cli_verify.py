@@ -63,7 +63,17 @@ class TestVerify:
 
     def test_a_no_go_is_valid_and_loud(self, tmp_path: Path, capsys: Capture) -> None:
         assert verify(write(tmp_path / "red", *sealed(Run(latency="9")))) == 0
-        assert "verdict  NO-GO (exit 10)" in capsys.readouterr().out
+        out = capsys.readouterr().out
+        assert "verdict  NO-GO (exit 10)" in out
+        assert "reason   limit.broken service.ready latency" in out
+
+    def test_long_lists_are_counted_not_printed(self, tmp_path: Path, capsys: Capture) -> None:
+        run = Run(latency="9", gates=[f"g.{n}" for n in range(20)])
+
+        assert verify(write(tmp_path / "red", *sealed(run))) == 0
+        out = capsys.readouterr().out
+        assert out.count("reason   limit.broken") == 8
+        assert "reason   and 12 more: --json shows all" in out
 
     def test_changed_evidence_is_1_with_codes(self, rundir: Path, capsys: Capture) -> None:
         (rundir / REPORT_FILE).write_bytes(b"{}")

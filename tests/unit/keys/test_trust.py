@@ -229,6 +229,22 @@ class TestFindAnchor:
         with pytest.raises(ConfigError, match="cannot be read"):
             find_anchor(None, {}, root)
 
+    def test_beside_a_repository_file_a_development_key_counts_in_the_sandbox_only(self, root: Path) -> None:
+        signer = development_signer(root, say=lambda _: None)
+        (root / "configs/trust.json").write_bytes(document(entry()))
+        anchor = find_anchor(None, {}, root)
+
+        assert anchor is not None
+        assert keyids(anchor, environment="sandbox") == [signer.keyid]
+        assert keyids(anchor, environment="production") == [ONE.keyid]
+
+    def test_a_given_file_is_all_that_counts(self, root: Path, outside: Path) -> None:
+        development_signer(root, say=lambda _: None)
+        anchor = find_anchor(str(outside), {}, root)
+
+        assert anchor is not None
+        assert [k.keyid for k in anchor.keys] == [ONE.keyid]
+
     @pytest.mark.parametrize("name", ["gone.json", ".", "a\0b"])
     def test_a_file_that_cannot_be_read_is_an_error(self, root: Path, name: str) -> None:
         with pytest.raises(ConfigError, match="cannot be read"):
