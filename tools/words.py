@@ -217,6 +217,8 @@ VARIABLES: dict[str, str] = {
     "CUTOVER_KEY_PEM": "The signing key itself, PEM text. Not together with `CUTOVER_KEY`.",
     "CUTOVER_READYZ_FAIL_CLOSED": "`0` lets `cutover readyz` exit 0 when the endpoint is unreachable or not understood;"
     " gates ignore it.",
+    "CUTOVER_SANDBOX_BREAK": "Checks of the embedded sandbox service to break, separated by blanks, to see their gates"
+    " turn red: `CUTOVER_SANDBOX_BREAK=disk ./dev preflight` exits 10.",
     "NO_COLOR": "Set to anything: no colours. `FORCE_COLOR` asks for them where the output is no terminal.",
 }
 

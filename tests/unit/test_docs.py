@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -304,3 +306,49 @@ class TestDecisionRecords:
         for part in ("Context", "Options", "Outcome", "Negatives"):
             assert f"\n## {part}\n" in text
         assert len(text.splitlines()) <= 60
+
+
+class TestChangelog:
+    FRAGMENTS = sorted(p for p in (ROOT / "changelog.d").iterdir() if p.name != "README.md")
+
+    def test_each_fragment_has_a_kind_that_the_readme_lists(self):
+        kinds = tables((ROOT / "changelog.d" / "README.md").read_text())["Changelog fragments"]
+        odd = [
+            p.name
+            for p in self.FRAGMENTS
+            if not re.fullmatch(rf"[a-z0-9-]+\.({'|'.join(kinds)})\.md", p.name)
+        ]
+
+        assert odd == []
+
+    @pytest.mark.parametrize("path", FRAGMENTS, ids=lambda p: p.name)
+    def test_each_fragment_is_written_in_sentences(self, path):
+        text = path.read_text(encoding="utf-8")
+
+        assert re.match(r"[A-Z`]", text)
+        assert text.endswith(".\n")
+
+
+class TestDev:
+    def test_contributing_names_only_verbs_that_dev_has(self):
+        done = subprocess.run(["sh", "dev", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+        verbs = set(re.findall(r"^  (\w+) {2,}", done.stdout, re.MULTILINE))
+        named = {v for p in PAGES for v in re.findall(r"\./dev (\w+)", p.read_text(encoding="utf-8"))}
+
+        assert {"preflight", "test", "lint"} <= verbs
+        assert named <= verbs
+
+    def test_an_unknown_verb_is_a_usage_error(self):
+        done = subprocess.run(["sh", "dev", "nope"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+        assert done.returncode == 64
+        assert done.stderr.startswith("error: unknown verb 'nope'")
+
+    def test_an_interpreter_that_is_too_old_or_none_is_said(self):
+        environment = {**os.environ, "CUTOVER_PYTHON": "/bin/false"}
+        done = subprocess.run(
+            ["sh", "dev", "test"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+
+        assert done.returncode == 69
+        assert "is not a Python of version 3.11 or newer" in done.stderr
