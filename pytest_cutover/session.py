@@ -454,7 +454,9 @@ class GateRun:
             return getattr(report, VERDICT_ATTRIBUTE), "", ""
         if report.passed:
             return ("passed" if report.when == "call" else ""), "", ""
-        return ("skipped" if report.skipped else "failed" if report.when == "call" else "error"), "", ""
+        if report.skipped:
+            return "skipped", "", ""
+        return ("failed", "", "FAILED") if report.when == "call" else ("error", "", "ERROR")
 
     def _is_ours(self, report: pytest.TestReport) -> bool:
         return self._recorder is not None and report.nodeid in self._recorder.states
