@@ -275,7 +275,7 @@ class Alarm:
     def __init__(self, default_s: float, deadline: float) -> None:
         self._default_s = default_s
         self._deadline = deadline
-        self._limit_s = default_s
+        self._why = ""
         self._set = False
         self._handler = self._ring  # one object, so that it can be recognised
         self._usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
@@ -285,9 +285,12 @@ class Alarm:
     def set(self, limit_s: float | None) -> None:
         if not self._usable or signal.getsignal(signal.SIGALRM) is not self._handler:
             return
-        self._limit_s = limit_s or self._default_s
-        left_s = min(self._limit_s, self._deadline - time.monotonic())
-        signal.setitimer(signal.ITIMER_REAL, max(left_s, 0.001), ALARM_AGAIN_S)
+        limit_s = limit_s or self._default_s
+        run_left_s = self._deadline - time.monotonic()
+        self._why = f"took longer than its limit of {limit_s:g} s"
+        if run_left_s < limit_s:
+            self._why = "the time of the whole run was up"
+        signal.setitimer(signal.ITIMER_REAL, max(min(limit_s, run_left_s), 0.001), ALARM_AGAIN_S)
         self._set = True
 
     def stop(self) -> None:
@@ -296,10 +299,11 @@ class Alarm:
             self._set = False
 
     def _ring(self, _: int, frame: FrameType | None) -> None:
+        __tracebackhide__ = True
         while frame is not None:
             # pytest catches what is raised in here; anywhere else the exception would take it down.
             if frame.f_code is pytest.CallInfo.from_call.__func__.__code__:  # type: ignore[attr-defined] # classmethod
-                raise GateTimeout(f"took longer than its limit of {self._limit_s:g} s")
+                raise GateTimeout(self._why)
             frame = frame.f_back
 
 

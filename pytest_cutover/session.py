@@ -337,6 +337,8 @@ class GateRun:
         self._reported: dict[str, dict[str, set[str]]] = {}
         self._shipped: dict[str, GateInfo] = {}  # by node id, from xdist workers
         self._failed = 0
+        self._session: pytest.Session | None = None
+        self._deadline = time.monotonic() + self.policy.run_deadline_s
         self._ended = False
 
     def tell(self, reason: Reason, message: str, where: str | None = None) -> None:
@@ -373,6 +375,7 @@ class GateRun:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
         """After the last conftest is loaded, register what must stand outside of its wrappers."""
+        self._session = session
         try:
             return (yield)
         finally:
@@ -404,12 +407,20 @@ class GateRun:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Journal a start. A controller cannot tell gates from other tests yet, so it journals all."""
+        if time.monotonic() > self._deadline:
+            self._stop_late()
         if self._recorder is None:
             self.journal.started(nodeid, "main")
         else:
             if nodeid in self._recorder.states:
                 self.journal.started(nodeid, "main")
             self._recorder.starting(nodeid)
+
+    def _stop_late(self) -> None:
+        if self._session is not None and not self._session.shouldstop:
+            limit_s = self.policy.run_deadline_s
+            self.tell(Reason.RUN_DEADLINE, f"the run took longer than its limit of {limit_s:g} s")
+            self._session.shouldstop = "the time of the run is up"
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_cutover.conclude import Conclusion
     from pytest_cutover.context import RunContext
 
+_ORDERLY_S = 3  # the child keeps the same deadline, and ends more tidily than a signal does
 _GRACE_S = 10  # from a polite signal to SIGKILL
 _KEY_VARIABLES = ("CUTOVER_KEY", "CUTOVER_KEY_PEM")
 
@@ -114,7 +115,7 @@ class _Child:
         before = {s: signal.signal(s, forward) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         try:
             try:
-                status = self._process.wait(timeout=self._context.policy.run_deadline_s)
+                status = self._process.wait(timeout=self._context.policy.run_deadline_s + _ORDERLY_S)
             except subprocess.TimeoutExpired:
                 limit_s = self._context.policy.run_deadline_s
                 events.append(

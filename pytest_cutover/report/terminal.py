@@ -149,7 +149,8 @@ def _about(finding: Finding) -> Iterator[str]:
 
 def _titled(finding: Finding) -> str:
     text = finding_text(finding)
-    return text if finding.gate is None or text.startswith(finding.gate) else f"{finding.gate}: {text}"
+    told = finding.gate is None or text.startswith((f"{finding.gate} ", f"{finding.gate}["))
+    return text if told else f"{finding.gate}: {text}"
 
 
 def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sealed: bool) -> Iterator[str]:
