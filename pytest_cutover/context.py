@@ -154,7 +154,8 @@ def _from_rules(rules: Sequence[SubjectRule], rootdir: Path) -> Iterator[Subject
 
 def _files_subjects(name: str, pattern: str, rootdir: Path) -> Iterator[Subject]:
     """One subject per file, so that a deploy step can ask for the very file it deploys."""
-    files = sorted(f for f in glob.glob(pattern, root_dir=rootdir, recursive=True) if (rootdir / f).is_file())
+    found = glob.glob(pattern, root_dir=rootdir, recursive=True)  # noqa: PTH207 # patterns are relative texts
+    files = sorted(f for f in found if (rootdir / f).is_file())
     if not files:
         raise ConfigError(
             f"subject {name!r}: no file matches {pattern!r} below {rootdir}",

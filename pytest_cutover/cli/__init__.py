@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from pytest_cutover import __version__
 
     parser.add_argument("--version", action="version", version=f"pytest-cutover {__version__}")
-    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="; ".join(f"{v}: {t}" for v, t in VERBS.items()))
+    parser.add_argument(
+        "verb", choices=VERBS, metavar="VERB", help="; ".join(f"{v}: {t}" for v, t in VERBS.items())
+    )
     if not arguments or arguments[0] not in VERBS:
         parser.parse_args(arguments[:1] or ["--help"])
         return USAGE
