@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,9 +35,10 @@ class Conclusion:
 def judge(context: RunContext) -> Conclusion:
     """Decide on the journal as it stands on disk; what cannot be read counts as not there."""
     try:
-        lines = (context.run_dir / "journal.jsonl").read_bytes().splitlines(keepends=True)
+        data = (context.run_dir / "journal.jsonl").read_bytes()
     except OSError:
-        lines = []
+        data = b""
+    lines = [line for line in re.split(rb"(?<=\n)", data) if line]
     record = fold(lines)
     return Conclusion(decide(record, context.policy, datetime.now(UTC)), record, lines)
 
@@ -64,6 +66,8 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
     except CutoverError as exc:
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
+    except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
+        return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
     return replace(conclusion, sealed=True)
 
 
