@@ -515,7 +515,7 @@ class GateRun:
         elif status == pytest.ExitCode.OK and self._failed:
             self.tell(Reason.RUN_EXIT_STATUS, f"pytest ended with 0 after {self._failed} failed reports")
         if self.context is not None:
-            from pytest_cutover.context import digest_code
+            from pytest_cutover.gate_code import digest_code
 
             if (
                 digest_code(self.context.rootdir, self.policy.gate_code_paths)

@@ -160,6 +160,8 @@ def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sea
     yield style.plain(
         f"policy    {policy.name} v{policy.version} ({policy.signature.value}) · runner {context.runner.value}"
     )
+    pinned = "pinned" if policy.gate_code_digest else "not pinned"
+    yield style.plain(f"gate code {context.gate_code_digest} ({pinned})")
     if not sealed:
         yield style.plain(f"evidence  none was sealed; the journal is in {run}")
         return
