@@ -88,7 +88,6 @@ def prepare(
     from pytest_cutover.keys.trust import find_anchor
     from pytest_cutover.policy.load import load_policy
 
-    signer = load_signer(environ, rootdir, option=options.key, say=say)
     policy_path = rootdir / (options.policy or environ.get("CUTOVER_POLICY") or "configs/policy.json")
     loaded = load_policy(
         policy_path,
@@ -98,6 +97,8 @@ def prepare(
         now=now,
     )
     policy = loaded.effective
+    # After the policy: a mistake there should not leave a fresh development key behind.
+    signer = load_signer(environ, rootdir, option=options.key, say=say)
     given = list(options.subjects) or _listed(environ.get("CUTOVER_SUBJECT"))
     run_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     return RunContext(

@@ -114,7 +114,9 @@ def start_for_items(config: pytest.Config, gates: Sequence[pytest.Item]) -> Gate
         raise pytest.UsageError(
             f"expected gates of one phase, got {' and '.join(phases) or 'none'}; add -m PHASE"
         )
-    return start(config, phases[0])
+    run = start(config, phases[0])
+    run.stand_outside()  # the collection, at whose end it would have been done, is under way already
+    return run
 
 
 def start_worker(config: pytest.Config, data: str) -> None:
@@ -379,7 +381,11 @@ class GateRun:
         try:
             return (yield)
         finally:
-            session.config.pluginmanager.register(Finisher(self), "cutover-finisher")
+            self.stand_outside()
+
+    def stand_outside(self) -> None:
+        """Register the finisher, now that every conftest has registered its hooks."""
+        self.config.pluginmanager.register(Finisher(self), "cutover-finisher")
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:

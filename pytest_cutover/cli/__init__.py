@@ -42,18 +42,18 @@ class Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code; errors are printed, never shown as tracebacks."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    verbs = "\n".join(f"  {verb:<8} {line}" for verb, line in VERBS.items())
     parser = Parser(
         prog="cutover",
-        description="Go/no-go gates for production cutovers.",
+        usage="cutover [-h] [--version] VERB …",
+        description=f"Go/no-go gates for production cutovers.\n\nverbs (cutover VERB --help says more):\n{verbs}",
         epilog="exit codes: 0 yes, 1 no, 2 unusable input, 64 usage; `run` exits as pytest -m PHASE does",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     from pytest_cutover import __version__
 
     parser.add_argument("--version", action="version", version=f"pytest-cutover {__version__}")
-    parser.add_argument(
-        "verb", choices=VERBS, metavar="VERB", help="; ".join(f"{v}: {t}" for v, t in VERBS.items())
-    )
+    parser.add_argument("verb", choices=VERBS, help=argparse.SUPPRESS)
     if not arguments or arguments[0] not in VERBS:
         parser.parse_args(arguments[:1] or ["--help"])
         return USAGE
