@@ -1,0 +1,40 @@
+"""Every lie, by theme."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.false_go.projects import (
+    assertions,
+    environment,
+    hooks,
+    inifiles,
+    journal,
+    markers,
+    policies,
+    processes,
+    repeats,
+    selection,
+    skipping,
+    values,
+)
+
+if TYPE_CHECKING:
+    from tests.false_go.harness import LyingRun
+
+THEMES = (
+    selection,
+    inifiles,
+    skipping,
+    assertions,
+    values,
+    hooks,
+    processes,
+    repeats,
+    markers,
+    policies,
+    environment,
+    journal,
+)
+
+LIES: tuple[LyingRun, ...] = tuple(lie for theme in THEMES for lie in theme.LIES)
