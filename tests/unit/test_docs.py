@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import inspect
 import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -234,6 +237,54 @@ class TestFormatsPage:
         assert rows == [POLICY_TYPE, *[STATEMENT_TYPE] * len(statements.PREDICATES)]
         assert [json.loads(line)["payloadType"] for line in bundle] == rows[1:]  # its policy is not signed
         assert all(f"`{kind}`" in page("formats.md") for kind in statements.PREDICATES)
+
+    def test_openssl_checks_the_bundle_as_described(self, everything, tmp_path):
+        done = self.check(everything, tmp_path, "sh")
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.splitlines() == ["Signature Verified Successfully"] * 4
+
+    def test_securesystemslib_checks_the_bundle_as_described(self, everything, tmp_path):
+        done = self.check(everything, tmp_path, "python")
+
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("good: ") == 4
+
+    @pytest.mark.parametrize("language", ["sh", "python"])
+    def test_both_refuse_a_bundle_that_was_changed(self, everything, tmp_path, language):
+        """Else the two tests above would prove nothing."""
+        good = (everything.run / "bundle.intoto.jsonl").read_bytes().splitlines(keepends=True)
+        changed = json.loads(good[2])
+        payload = base64.b64decode(changed["payload"]).replace(b"NO-GO", b"YESGO", 1)
+        good[2] = json.dumps({**changed, "payload": base64.b64encode(payload).decode()}).encode() + b"\n"
+
+        assert self.check(everything, tmp_path, language, b"".join(good)).returncode != 0
+
+    def check(self, everything, folder, language, bundle=None):
+        """The page's own commands, on the bundle of a run or on `bundle`."""
+        bundle = (everything.run / "bundle.intoto.jsonl").read_bytes() if bundle is None else bundle
+        (folder / "bundle.intoto.jsonl").write_bytes(bundle)
+        key = str(everything.folder / "var/cutover/keys/development.pub.pem")
+        command = ["sh", "-c"] if language == "sh" else [sys.executable, "-c"]
+        return subprocess.run(
+            [*command, blocks(page("formats.md"), language)[0], key],
+            cwd=folder,
+            env={**os.environ, "KEY": key},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_the_digests_are_where_the_page_says(self, everything):
+        lines = (everything.run / "bundle.intoto.jsonl").read_bytes().splitlines()
+        *_, decision, manifest = [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in lines]
+        report = {"sha256": hashlib.sha256((everything.run / "report.json").read_bytes()).hexdigest()}
+
+        assert decision["predicate"][statements.DECISION_FIELD]["report"] == report
+        assert manifest["predicate"]["report"] == report
+        assert manifest["predicate"]["envelopes"] == [
+            {"sha256": hashlib.sha256(line).hexdigest()} for line in lines[:-1]
+        ]
 
     def test_its_trust_file_can_be_read(self):
         example = blocks(page("formats.md"), "json")[0]
