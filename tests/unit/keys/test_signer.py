@@ -233,6 +233,8 @@ class TestLoadPrivatePem:
             (b"hello", "something else"),
             (b"\xff\xfe\0", "something else"),
         ],
+        # Not the key's own text, which is another one in each xdist worker.
+        ids=["RSA", "P-384", "encrypted", "OpenSSH", "public", "one-line", "cut-off", "text", "bytes"],
     )
     def test_other_keys_are_refused_without_being_shown(self, pem: bytes, message: str) -> None:
         with pytest.raises(ConfigError, match=message) as caught:
