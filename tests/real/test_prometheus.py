@@ -195,6 +195,22 @@ class TestPolicy:
         assert (alone.exit_code, alone.reasons) == (11, {"run": "run.runner"}), alone.output
         assert supervised.exit_code == 0, supervised.output
 
+    def test_pins_the_gate_code(self, project: Project) -> None:
+        """One byte in a gate, and the run is unproven until somebody signs for it."""
+        project.sign()
+        digest = project.run().report["run"]["gate_code_digest"].removeprefix("sha256:")
+        project.change_policy(
+            "defaults", "gate_code", to={"paths": ["gates", "conftest.py"], "sha256": digest}
+        )
+        project.sign()
+
+        pinned = project.run()
+        edit(project.folder / "gates/test_prometheus.py", "REQUESTS = 50", "REQUESTS = 51")
+        changed = project.run()
+
+        assert pinned.exit_code == 0, pinned.output
+        assert (changed.exit_code, changed.reasons) == (11, {"run": "gate.code-changed"}), changed.output
+
 
 class TestAdmit:
     @pytest.fixture
