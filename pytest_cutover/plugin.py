@@ -12,7 +12,7 @@ from pytest_cutover import hookspecs
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from pytest_cutover.session import GateRun
+    from pytest_cutover.gate_run import GateRun
 
 RUN: pytest.StashKey[GateRun] = pytest.StashKey()
 _LEFT_OUT = pytest.StashKey[int]()
@@ -153,4 +153,4 @@ class ExitGuard:
             return result
         from pytest_cutover import session as engine
 
-        return engine.guard_exit(config, result)
+        return engine.guard_exit(config, config.stash.get(RUN, None), result)

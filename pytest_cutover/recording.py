@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import gc
-import signal
-import threading
-import time
 import unittest
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cutover.alarm import Alarm, GateTimeout
 from pytest_cutover.decision import judge_gate
 from pytest_cutover.errors import MeasurementError
+from pytest_cutover.events import payload
 from pytest_cutover.gate import Gate
 from pytest_cutover.marker import gate_info
-from pytest_cutover.model import GateInfo, GateResult, Measurement, Phase, rfc3339
+from pytest_cutover.model import GateInfo, GateResult, Phase
 from pytest_cutover.reasons import Weight
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
-    from types import FrameType
 
     from pytest_cutover.model import EffectivePolicy, GateDecision
     from pytest_cutover.redact import Redactor
 
 MAX_MESSAGE_CHARS = 2000  # of an error; the whole traceback stays in pytest's own report
 
-ALARM_AGAIN_S = 10.0  # a gate that swallowed the alarm gets another; teardown gets this long
 
 GATE_ATTRIBUTE = "cutover_gate"
 """Set on every report of a gate item: its GateInfo as plain values."""
@@ -47,10 +44,6 @@ class GateNotGreen(pytest.fail.Exception):  # type: ignore[misc,name-defined] # 
 
     def __init__(self, message: str) -> None:
         super().__init__(message, pytrace=False)
-
-
-class GateTimeout(BaseException):
-    """A gate's time is up; not an `Exception`, so that a gate's own `except Exception` cannot swallow it."""
 
 
 class GateState:
@@ -265,48 +258,6 @@ class Recorder:
             yield "cutover.finding", f"{finding.reason.code}: {finding.message}"
 
 
-class Alarm:
-    """Raises GateTimeout in the main thread when a gate's, or the whole run's, time is up.
-
-    Somebody else's alarm (pytest-timeout) is left alone, and a thread that is not the main one cannot
-    have any; `decide` still sees the duration, and a supervising parent ends what hangs.
-    """
-
-    def __init__(self, default_s: float, deadline: float) -> None:
-        self._default_s = default_s
-        self._deadline = deadline
-        self._why = ""
-        self._set = False
-        self._handler = self._ring  # one object, so that it can be recognised
-        self._usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-        if self._usable and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
-            signal.signal(signal.SIGALRM, self._handler)
-
-    def set(self, limit_s: float | None) -> None:
-        if not self._usable or signal.getsignal(signal.SIGALRM) is not self._handler:
-            return
-        limit_s = limit_s or self._default_s
-        run_left_s = self._deadline - time.monotonic()
-        self._why = f"took longer than its limit of {limit_s:g} s"
-        if run_left_s < limit_s:
-            self._why = "the time of the whole run was up"
-        signal.setitimer(signal.ITIMER_REAL, max(min(limit_s, run_left_s), 0.001), ALARM_AGAIN_S)
-        self._set = True
-
-    def stop(self) -> None:
-        if self._set:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            self._set = False
-
-    def _ring(self, _: int, frame: FrameType | None) -> None:
-        __tracebackhide__ = True
-        while frame is not None:
-            # pytest catches what is raised in here; anywhere else the exception would take it down.
-            if frame.f_code is pytest.CallInfo.from_call.__func__.__code__:  # type: ignore[attr-defined] # classmethod
-                raise GateTimeout(self._why)
-            frame = frame.f_back
-
-
 class Witness:
     """Stands around a gate's own function, inside of every conftest's wrapper: nothing can be hidden from it."""
 
@@ -385,44 +336,3 @@ def failure_text(judged: GateDecision) -> str:
     if remedy:
         lines.append(f"remedy {remedy}")
     return "; ".join(lines)
-
-
-def payload(result: GateResult) -> dict[str, Any]:
-    """A gate's result as plain values: the fields of the journal's gate.finished."""
-    return {
-        "nodeid": result.nodeid,
-        "worker": result.worker,
-        "attempt": result.attempt,
-        # "" for what raised nothing: a field that was taken away (null) must not read as a clean pass.
-        "phases": [[p.when, p.outcome, p.raised or "", p.message, p.duration_s] for p in result.phases],
-        "reported": result.reported,
-        "measurements": [_measurement_json(m) for m in result.measurements],
-        "measured": result.measured,
-        "notes": list(result.notes),
-        "attachments": [dict(a) for a in result.attachments],
-        "duration_s": round(result.duration_s, 6),
-    }
-
-
-def _measurement_json(m: Measurement) -> dict[str, Any]:
-    out: dict[str, Any] = {
-        "name": m.name,
-        "value": m.value,
-        "kind": m.kind.value,
-        "unit": m.unit,
-        "observed_at": rfc3339(m.observed_at),
-    }
-    if m.samples is not None:
-        out["samples"] = m.samples
-    if m.source is not None:
-        out["source"] = m.source
-    if m.limit is not None:
-        out["limit"] = m.limit.to_json()
-    if m.information:
-        out["information"] = True
-    return out
-
-
-def info_json(info: GateInfo) -> dict[str, Any]:
-    """A collected gate as plain values: an entry of the journal's run.collected; `timeout_s` 0: the policy's."""
-    return {name: getattr(info, name) for name in GateInfo.__slots__} | {"timeout_s": info.timeout_s or 0}

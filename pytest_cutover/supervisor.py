@@ -15,10 +15,10 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from pytest_cutover import conclude
+from pytest_cutover.begin import CHILD_FD, Begun, begin
 from pytest_cutover.errors import AdapterError
 from pytest_cutover.journal import Journal
 from pytest_cutover.reasons import Reason
-from pytest_cutover.session import CHILD_FD, Begun, begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,0 +1,107 @@
+"""The beginning of a run: its folder, its journal, its sandbox service, and what it hands to the process of the gates."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.context import EMBEDDED, RunContext
+from pytest_cutover.journal import Journal
+from pytest_cutover.model import Runner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+CHILD_FD = "CUTOVER_CHILD_FD"
+"""Environment variable through which the supervising parent hands its child the run."""
+
+SANDBOX_BREAK = "CUTOVER_SANDBOX_BREAK"
+"""Checks of the sandbox service to break, to see its gates red: `CUTOVER_SANDBOX_BREAK=disk ./dev preflight`."""
+
+
+class Begun:
+    """A run whose journal is open and whose sandbox service, if it has one, is up."""
+
+    def __init__(self, context: RunContext, journal: Journal, targets: Mapping[str, str], stop: Any) -> None:
+        self.context = context
+        self.journal = journal
+        self.targets = targets
+        self._stop = stop
+
+    def handed(self) -> dict[str, Any]:
+        """What the process that runs the gates needs to know, as JSON values; never a key."""
+        return {
+            "run_dir": str(self.context.run_dir),
+            "nonce": self.context.nonce,
+            "policy": self.context.policy.to_json(),
+            "targets": dict(self.targets),
+            "supervised": self.context.runner is Runner.SUPERVISED,
+        }
+
+    def stop(self) -> None:
+        """End the sandbox service."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+
+
+def begin(context: RunContext) -> Begun:
+    """Create the run folder and its journal, and start the sandbox service where a target asks for it.
+
+    Raises:
+        AdapterError: the folder cannot be written, or the service does not come up.
+    """
+    journal = Journal(context.run_dir / "journal.jsonl")
+    targets, stop = dict(context.targets), None
+    if EMBEDDED in targets.values():
+        from pytest_cutover.service.process import start_service
+
+        service = start_service(
+            context.run_dir / "service",
+            policy=context.policy_path,
+            rootdir=context.rootdir,
+            broken=os.environ.get(SANDBOX_BREAK, "").split(),
+            environ=_service_environment(context.key),
+        )
+        stop = service.stop
+        targets = {name: service.url if url == EMBEDDED else url for name, url in targets.items()}
+    policy = context.policy
+    journal.write(
+        "run.started",
+        run_id=context.run_id,
+        nonce=context.nonce,
+        plan=policy.plan,
+        environment=policy.environment,
+        sandbox=policy.sandbox,
+        runner=context.runner.value,
+        signer=context.signer_kind.value,
+        policy_digest=policy.digest,
+        gate_code_digest=context.gate_code_digest,
+        subjects=[{"name": s.name, "digest": dict(s.digest)} for s in context.subjects],
+        shard=context.shard,
+        versions=dict(context.versions),
+        target=targets,
+        pid=os.getpid(),
+    )
+    return Begun(context, journal, targets, stop)
+
+
+def _service_environment(key: str | None) -> dict[str, str]:
+    """This process's environment; a key that an option names takes the place of the variables' one."""
+    environment = dict(os.environ)
+    if key is not None:
+        environment.pop("CUTOVER_KEY_PEM", None)
+        environment["CUTOVER_KEY"] = key
+    return environment
+
+
+def handed_by_parent() -> dict[str, Any] | None:
+    """What the supervising parent handed over; taken out of the environment, so that no nested run inherits it."""
+    descriptor = os.environ.pop(CHILD_FD, None)
+    if descriptor is None:
+        return None
+    with os.fdopen(int(descriptor), "rb") as pipe:
+        handed: dict[str, Any] = json.loads(pipe.read())
+        return handed

@@ -1,0 +1,80 @@
+"""What every process that runs gates needs, and the plugin object of an xdist worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_cutover import fixtures
+from pytest_cutover.events import info_json
+from pytest_cutover.model import EffectivePolicy
+from pytest_cutover.recording import (
+    GATE_ATTRIBUTE,
+    RESULT_ATTRIBUTE,
+    Recorder,
+)
+from pytest_cutover.redact import Redactor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+RECORDER = pytest.StashKey[Recorder]()
+
+
+def start_recorder(config: pytest.Config, handed: Mapping[str, Any], worker: str) -> Recorder:
+    """Register what every process that runs gates needs."""
+    policy = EffectivePolicy.from_json(handed["policy"])
+    recorder = Recorder(
+        config,
+        policy,
+        worker=worker,
+        attachments=Path(handed["run_dir"]) / "attachments",
+        redactor=Redactor(os.environ),
+        deadline=time.monotonic() + policy.run_deadline_s,
+    )
+    config.stash[RECORDER] = recorder
+    config.stash[fixtures.TARGETS] = handed["targets"]
+    config.pluginmanager.register(fixtures, "cutover-fixtures")
+    config.pluginmanager.register(recorder, "cutover-recorder")
+    return recorder
+
+
+def collected(recorder: Recorder) -> dict[str, Any]:
+    return {
+        "worker": recorder.worker,
+        "gates": [info_json(i) for i in recorder.collected],
+        "deselected": [info_json(i) for i in recorder.deselected],
+        "others": recorder.others,
+    }
+
+
+class Worker:
+    """The plugin object of an xdist worker: records, and ships what it collected to the controller."""
+
+    def __init__(self, config: pytest.Config, handed: Mapping[str, Any], name: str) -> None:
+        self._recorder = start_recorder(config, handed, name)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Start a gate's time."""
+        self._recorder.starting(nodeid)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Put the gate on its reports, before xdist ships them."""
+        state = self._recorder.reported(report)
+        if state is not None:
+            setattr(report, GATE_ATTRIBUTE, info_json(state.info))
+            if report.when == "teardown":
+                setattr(report, RESULT_ATTRIBUTE, self._recorder.fields(state))
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Hand over what this worker collected; xdist drops pytest_deselected on the way."""
+        output = session.config.workeroutput  # type: ignore[attr-defined] # xdist sets it
+        output["cutover"] = json.dumps(collected(self._recorder) | {"asserts_off": bool(sys.flags.optimize)})
