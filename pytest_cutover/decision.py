@@ -369,7 +369,8 @@ def _measurement_reasons(
             reasons.append((Reason.MEASUREMENT_UNJUDGED, f"{m.name} = {m.value} has no limit"))
     if limit is not None:
         reasons += _standing(m, limit, policy, now)
-        if m.kind is not ValueKind.INVALID:
+        # A value in another unit is not comparable: it is neither inside nor outside of the limit.
+        if m.kind is not ValueKind.INVALID and m.unit == limit.unit:
             against, distance = _against(m, limit)
             reasons += against
     if not reasons:
@@ -422,7 +423,8 @@ def _against(m: Measurement, limit: Limit) -> tuple[list[tuple[Reason, str]], st
             return [(Reason.MEASUREMENT_INVALID, f"{m.name} is {m.value}, not a number")], None
         if beyond is None:
             return [], None
-        distance = _plain(beyond)
+        if limit.operator not in (Operator.EQUALS, Operator.ONE_OF):
+            distance = _plain(beyond)
     unit = "" if m.unit == "1" else f" {m.unit}"
     return [(Reason.LIMIT_BROKEN, f"{m.name} = {m.value}{unit}, limit {limit.text()}")], distance
 

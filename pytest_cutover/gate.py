@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_cutover.redact import Redactor
 
 MEASUREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+PLAIN_DIGITS = 24  # up to here a number is written out: 53288960, not 5.328896E+7
 MAX_ATTACHMENT_BYTES = 16 << 20
 
 
@@ -185,7 +186,8 @@ def _value(value: object) -> tuple[ValueKind, str]:
         return ValueKind.INVALID, str(number)
     if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_EXPONENT:
         return ValueKind.INVALID, f"a number of {len(number.as_tuple().digits)} digits"
-    return ValueKind.NUMBER, str(number)
+    text = str(number)
+    return ValueKind.NUMBER, f"{number:f}" if "E" in text and abs(number.adjusted()) < PLAIN_DIGITS else text
 
 
 def _safe_repr(value: object) -> str:

@@ -443,4 +443,4 @@ def parse_rfc3339(text: str) -> datetime:
     """
     if not isinstance(text, str) or not text.endswith("Z") or "T" not in text:
         raise ValueError(f"expected a UTC time such as 2026-11-21T08:48:00Z, got {text!r}")
-    return datetime.fromisoformat(text[:-1] + "+00:00")
+    return datetime.fromisoformat(text)

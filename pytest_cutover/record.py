@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pytest_cutover.model import (
@@ -104,7 +105,7 @@ class _Reader:
 
     def tick(self, text: str) -> None:
         at = parse_rfc3339(text)
-        if self.at is not None and at < self.at - _CLOCK_TOLERANCE:
+        if self.at is not None and at < self.at and self.at - at > _CLOCK_TOLERANCE:
             self.problems.append(
                 Problem(Reason.RUN_CLOCK, f"the clock went back by {(self.at - at).total_seconds():.1f} s")
             )
@@ -274,22 +275,45 @@ def gate_result(event: Mapping[str, Any]) -> GateResult:
     Raises:
         KeyError, TypeError, ValueError, ArithmeticError: malformed input.
     """
+    nodeid, worker, attempt, measured, reported, phases, measurements = _RESULT(event)
     return GateResult(
-        nodeid=_typed(event["nodeid"], str),
-        attempt=_typed(event["attempt"], int),
-        phases=tuple(_phase(p) for p in event["phases"]),
-        measurements=tuple(_measurement(m) for m in event["measurements"]),
-        measured=_typed(event["measured"], int),
-        reported=_typed(event["reported"], int),
-        notes=tuple(_typed(n, str) for n in event["notes"]),
-        attachments=tuple(dict(a) for a in event["attachments"]),
-        worker=_typed(event["worker"], str),
+        nodeid=nodeid,
+        attempt=attempt,
+        phases=tuple([_phase(p) for p in phases]),
+        measurements=tuple([_measurement(m) for m in measurements]),
+        measured=measured,
+        reported=reported,
+        notes=tuple([_typed(n, str) for n in event["notes"]]),
+        attachments=tuple([dict(a) for a in event["attachments"]]),
+        worker=worker,
         duration_s=float(event["duration_s"]),
     )
 
 
 _T = TypeVar("_T")
 _KINDS = {kind.value: kind for kind in ValueKind}
+
+
+class _Fields:
+    """Reads fields of an event that must all be there, each of exactly its type: JSON's true is no int here."""
+
+    def __init__(self, **kinds: type) -> None:
+        self._get = itemgetter(*kinds)
+        self._kinds = tuple(kinds.values())
+
+    def __call__(self, event: Mapping[str, Any]) -> tuple[Any, ...]:
+        values: tuple[Any, ...] = self._get(event)
+        if tuple(map(type, values)) != self._kinds:  # thirty calls per gate would be a tenth of a fold
+            for value, kind in zip(values, self._kinds, strict=True):
+                _typed(value, kind)
+        return values
+
+
+_RESULT = _Fields(
+    nodeid=str, worker=str, attempt=int, measured=int, reported=int, phases=list, measurements=list
+)
+_INFO = _Fields(id=str, key=str, nodeid=str, file=str, line=int, title=str)
+_MEASUREMENT = _Fields(name=str, value=str, unit=str, observed_at=str)
 
 
 def _typed(value: Any, kind: type[_T]) -> _T:
@@ -305,13 +329,14 @@ def _optional(value: Any, kind: type[_T]) -> _T | None:
 
 def gate_info(g: Mapping[str, Any]) -> GateInfo:
     """The gate that an entry of run.collected describes; raises as `gate_result` does."""
+    gate_id, key, nodeid, file, line, title = _INFO(g)
     return GateInfo(
-        id=_typed(g["id"], str),
-        key=_typed(g["key"], str),
-        nodeid=_typed(g["nodeid"], str),
-        file=_typed(g["file"], str),
-        line=_typed(g["line"], int),
-        title=_typed(g["title"], str),
+        id=gate_id,
+        key=key,
+        nodeid=nodeid,
+        file=file,
+        line=line,
+        title=title,
         category=_optional(g["category"], str),
         owner=_optional(g["owner"], str),
         remedy=_optional(g["remedy"], str),
@@ -321,23 +346,21 @@ def gate_info(g: Mapping[str, Any]) -> GateInfo:
 
 def _phase(p: Sequence[Any]) -> Phase:
     when, outcome, raised, message, duration_s = p
-    return Phase(
-        _typed(when, str),
-        _typed(outcome, str),
-        _typed(raised, str) or None,
-        _typed(message, str),
-        float(duration_s),
-    )
+    for text in (when, outcome, raised, message):
+        if type(text) is not str:
+            raise TypeError(f"expected str, got {text!r:.60}")
+    return Phase(when, outcome, raised or None, message, float(duration_s))
 
 
 def _measurement(m: Mapping[str, Any]) -> Measurement:
+    name, value, unit, observed_at = _MEASUREMENT(m)
     limit = m.get("limit")
     return Measurement(
-        name=_typed(m["name"], str),
-        value=_typed(m["value"], str),
+        name=name,
+        value=value,
         kind=_KINDS[m["kind"]],
-        unit=_typed(m["unit"], str),
-        observed_at=parse_rfc3339(m["observed_at"]),
+        unit=unit,
+        observed_at=parse_rfc3339(observed_at),
         samples=_optional(m.get("samples"), int),
         source=_optional(m.get("source"), str),
         limit=None if limit is None else Limit.from_json(limit),

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_cutover.alarm import Alarm, GateTimeout
 from pytest_cutover.decision import judge_gate
-from pytest_cutover.errors import MeasurementError
+from pytest_cutover.errors import CutoverError, MeasurementError
 from pytest_cutover.events import payload
 from pytest_cutover.gate import Gate
 from pytest_cutover.marker import gate_info
@@ -49,7 +49,7 @@ class GateNotGreen(pytest.fail.Exception):  # type: ignore[misc,name-defined] # 
 class GateState:
     """Everything seen of one gate item, over all its attempts."""
 
-    __slots__ = ("attempt", "gate", "info", "judged", "phases", "witnessed")
+    __slots__ = ("attempt", "gate", "info", "judged", "phases", "told", "witnessed")
 
     def __init__(self, info: GateInfo) -> None:
         self.info = info
@@ -57,6 +57,7 @@ class GateState:
         self.attempt = 0
         self.phases: list[Phase] = []
         self.witnessed: BaseException | None = None
+        self.told = False  # an error of ours says all in its message: no traceback
         self.judged: GateDecision | None = None  # right after its body, if that passed
 
     def result(self, worker: str, phases: Sequence[Phase]) -> GateResult:
@@ -165,6 +166,7 @@ class Recorder:
         if call.when == "setup":
             state.attempt += 1
             state.phases = []
+            state.told = False
         state.phases.append(self._phase(state, call))
         if call.when == "call":
             state.witnessed = None
@@ -211,6 +213,7 @@ class Recorder:
         if raised is None:
             return Phase(call.when, "passed", None, "", round(call.duration, 6))
         kind = _kind(raised)
+        state.told = state.told or isinstance(raised, CutoverError)
         outcome = "skipped" if kind in ("skip", "xfail") else "failed"
         message = "" if kind == "judged" else self._message(raised)
         return Phase(call.when, outcome, kind, message, round(call.duration, 6))
@@ -221,6 +224,8 @@ class Recorder:
         except Exception as exc:  # a hostile __str__ must not stop the record
             text = f"<unprintable: {type(exc).__name__}>"
         name = type(raised).__name__
+        hint = getattr(raised, "hint", None) if isinstance(raised, CutoverError) else None
+        text += f" (hint: {hint})" if hint else ""
         plain = isinstance(
             raised, pytest.skip.Exception | pytest.fail.Exception | AssertionError | GateTimeout
         )
@@ -233,15 +238,25 @@ class Recorder:
         if type(report) is not pytest.TestReport or not state.phases:
             return  # a subtest's report has its own class
         last = state.phases[-1]
-        if last.raised == "judged" and state.judged is not None:
-            setattr(report, VERDICT_ATTRIBUTE, gate_verdict(state.judged))
+        # With captured output pytest's own section says more than the gate's line.
+        told = state.told or last.raised in ("skip", "xfail", "judged")
         if hasattr(report, "wasxfail"):
             last = state.phases[-1] = Phase(last.when, "skipped", "xfail", last.message, last.duration_s)
             del report.wasxfail
         if last.raised == "xfail" or (last.raised == "skip" and state.info.id in self._required):
             report.outcome = "failed"
-            setattr(report, VERDICT_ATTRIBUTE, Weight.UNPROVEN.value)
-            report.longrepr = f"{state.info.key}: {last.raised} is not green: {last.message}".rstrip(": ")
+        if report.outcome != "failed":
+            return
+        clean = [w for w in _CLEAN if w.when not in {p.when for p in state.phases}]
+        judged = self.judge(state.info, state.result(self.worker, [*state.phases, *clean]))
+        text = failure_text(judged)
+        crash = getattr(report.longrepr, "reprcrash", None)
+        if crash is not None and not told:
+            crash.message = text  # what JUnit and PR annotations show of a traceback
+            return
+        report.longrepr = text
+        if not report.sections:
+            setattr(report, VERDICT_ATTRIBUTE, gate_verdict(judged))
 
     def _junit_properties(self, state: GateState) -> Iterator[tuple[str, str]]:
         judged = self.judge(state.info, state.result(self.worker, state.phases))

@@ -60,14 +60,16 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONSAFEPATH": "1"}
 
 
-def child_command(plan: str, phase: str, kept: Sequence[str], arguments: Sequence[str]) -> list[str]:
+def child_command(context: RunContext, kept: Sequence[str], arguments: Sequence[str]) -> list[str]:
     """The child's command line; what comes last wins, so the engine's own options stand after the user's."""
     return [
         sys.executable,
         *("-I", "-m", "pytest", "-o", "addopts="),
         *kept,
         *arguments,
-        *("-p", "pytest_cutover", "-m", phase, "--cutover-plan", plan),
+        # One root for both: else an ini file further up would move the child's.
+        f"--rootdir={context.rootdir}",
+        *("-p", "pytest_cutover", "-m", context.policy.phase, "--cutover-plan", context.policy.plan),
     ]
 
 
@@ -86,7 +88,6 @@ class _Child:
             say(f"supervised: {name} is not passed on")
         for option in (o for o in dropped if o not in kept):
             say(f"supervised: addopts {option} is not used")
-        policy = context.policy
         with tempfile.TemporaryFile() as handed:
             handed.write(json.dumps(begun.handed()).encode())
             handed.flush()
@@ -94,7 +95,7 @@ class _Child:
             environment = child_environment(os.environ) | {CHILD_FD: str(handed.fileno())}
             try:
                 self._process = subprocess.Popen(
-                    child_command(policy.plan, policy.phase, kept, arguments),
+                    child_command(context, kept, arguments),
                     cwd=context.rootdir,
                     env=environment,
                     pass_fds=(handed.fileno(),),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import judge_gate
 from pytest_cutover.record import gate_result
-from pytest_cutover.report.terminal import Style, evidence_lines, gate_line, verdict_block
+from pytest_cutover.report.terminal import Style, evidence_lines, gate_extras, gate_line, verdict_block
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -44,6 +44,9 @@ class Console:
             judged = judge_gate(gate, gate_result(fields), self._policy, now, required=required)
         self._hook(config=self._config, gate=judged)
         self._write(gate_line(judged, self._style, duration_s=fields["duration_s"]))
+        if not judged.green:
+            for line in gate_extras(fields["notes"], fields["attachments"], self._style):
+                self._write(line)
 
     def end(self, concluded: Conclusion, context: RunContext) -> None:
         """Print the verdict block."""

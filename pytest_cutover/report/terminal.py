@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from pytest_cutover.model import SignerKind, Verdict
 from pytest_cutover.reasons import Weight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_cutover.context import RunContext
@@ -30,6 +31,8 @@ _ASCII = {
 }
 _COLOURS = {"green": "32", "red": "31", "unproven": "33", "hold": "36", "left": "2", "bold": "1", "dim": "2"}
 _SHOWN_FINDINGS = 20
+_SHOWN_NOTES = 5
+_NOTE_CHARS = 200
 _NAME_WIDTH = 26
 
 
@@ -89,6 +92,18 @@ def gate_line(gate: GateDecision, style: Style, *, duration_s: float) -> str:
     return f"{sign} {style.plain(gate.key):<{_NAME_WIDTH}} {style.plain(text)}  {time}"
 
 
+def gate_extras(
+    notes: Sequence[str], attachments: Sequence[Mapping[str, str]], style: Style
+) -> Iterator[str]:
+    """What a gate that is not green had to say besides its measurements."""
+    for note in notes[:_SHOWN_NOTES]:
+        yield style.paint(f"      {note[:_NOTE_CHARS]}", "dim")
+    if len(notes) > _SHOWN_NOTES:
+        yield style.paint(f"      and {len(notes) - _SHOWN_NOTES} more notes in report.json", "dim")
+    for attachment in attachments:
+        yield style.paint(f"      attached: attachments/{attachment['file']}", "dim")
+
+
 def _measured(judged: JudgedMeasurement) -> str:
     m = judged.measurement
     return f"{m.name} {_short(m.value)}{'' if m.unit == '1' else ' ' + m.unit}"
@@ -114,10 +129,12 @@ def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iter
     state = "green" if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS) else "red"
     rule = style.plain("─" * 78)
     yield style.paint(rule, state)
-    green = sum(g.green for g in decision.gates)
+    states = Counter(state_of(g) for g in decision.gates)
+    judged = len(decision.gates) - states["left"]
+    left = f", {states['left']} not applicable" if states["left"] else ""
     title = style.paint(decision.verdict.value, state, "bold")
     where = style.plain(f"{policy.plan} → {policy.environment}")
-    yield f"{title}  {where}  {green} of {len(decision.gates)} gates green  exit {int(decision.exit_code)}"
+    yield f"{title}  {where}  {states['green']} of {judged} gates green{left}  exit {int(decision.exit_code)}"
     for _, findings in groupby(decision.findings[:_SHOWN_FINDINGS], key=lambda f: f.gate):
         yield from _group_lines(list(findings), style)
     hidden = len(decision.findings) - _SHOWN_FINDINGS
