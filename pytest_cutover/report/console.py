@@ -36,6 +36,7 @@ class Console:
         """Stop pytest from printing the file names that gate lines would break up."""
         if self._reporter is not None:
             self._reporter.showfspath = False
+            self._reporter._show_progress_info = False  # there is no public way to say it
 
     def gate_ended(self, gate: GateInfo, fields: Mapping[str, Any], judged: GateDecision | None) -> None:
         """Print a gate's line, judged by the same rule as the decision (`judged`: already was, all clean)."""

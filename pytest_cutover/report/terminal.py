@@ -116,11 +116,10 @@ def _short(value: str) -> str:
 
 
 def finding_text(finding: Finding) -> str:
-    """The message with how far beyond the limit the value lies."""
-    if not finding.distance:
-        return finding.message
+    """The message's first line, with how far beyond the limit the value lies."""
+    first = (finding.message.splitlines() or [""])[0]
     unit = "" if finding.unit in (None, "1") else f" {finding.unit}"
-    return f"{finding.message} ({finding.distance}{unit})"
+    return f"{first} ({finding.distance}{unit})" if finding.distance else first
 
 
 def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iterator[str]:
