@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from pytest_cutover import hookspecs
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Generator, Sequence
 
     from pytest_cutover.gate_run import GateRun
@@ -76,8 +79,14 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     """Register the exit guard after the conftests, so that it stands outside of their wrappers."""
-    result = yield
-    early_config.pluginmanager.register(ExitGuard(), "cutover-exit-guard")
+    guard = ExitGuard(early_config.known_args_namespace)
+    try:
+        result = yield
+    except SystemExit as exc:
+        if not guard.is_asked(early_config):
+            raise
+        raise pytest.UsageError(f"a conftest ended Python with {exc.code!r} while it was loaded") from exc
+    early_config.pluginmanager.register(guard, "cutover-exit-guard")
     return result
 
 
@@ -85,7 +94,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin a gate run when one is asked for."""
     config = session.config
     workerinput = getattr(config, "workerinput", None)
-    if workerinput is None and not _may_ask_for_gates(config):
+    if workerinput is None and not _may_ask_for_gates(config, config.option):
         return
     from pytest_cutover import session as engine
 
@@ -126,31 +135,51 @@ def pytest_report_collectionfinish(config: pytest.Config) -> Sequence[str]:
     )
 
 
-def _may_ask_for_gates(config: pytest.Config) -> bool:
+def _may_ask_for_gates(config: pytest.Config, option: argparse.Namespace) -> bool:
     """False when `-m` holds nothing but registered markers that are not ours: the engine need not be loaded."""
-    if config.option.cutover_plan:
+    if option.cutover_plan:
         return True
     ours, known = (
         {re.split(r"[:(]", line)[0].strip() for line in m} for m in (_MARKERS, config.getini("markers"))
     )
-    return not set(re.findall(r"\w+", config.option.markexpr or "")) <= (known - ours) | {"and", "or", "not"}
+    expressions = " ".join([option.markexpr or "", *typed_expressions(config)])
+    return not set(re.findall(r"\w+", expressions)) <= (known - ours) | {"and", "or", "not"}
+
+
+def typed_expressions(config: pytest.Config) -> list[str]:
+    """Every `-m` of the command line; pytest itself keeps the last one only."""
+    args = config.invocation_params.args
+    after = [b for a, b in pairwise(args) if re.fullmatch(r"-[a-zA-Z]*m", str(a))]
+    return [*after, *(a[2:] for a in args if re.match(r"-m.", str(a)))]
 
 
 class ExitGuard:
     """The outermost word on pytest's exit code: a gate run that was asked for and did not decide is not 0."""
 
+    def __init__(self, option: argparse.Namespace) -> None:
+        self._option = copy.copy(option)  # as it was typed, before a conftest could change it
+
+    def is_asked(self, config: pytest.Config) -> bool:
+        """Whether a gate run may have been asked for, whatever became of it."""
+        return RUN in config.stash or _may_ask_for_gates(config, self._option)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_cmdline_main(self, config: pytest.Config) -> Generator[None, object, object]:
         """Hand out the decision's exit code, whatever a conftest made of it."""
+        is_worker = hasattr(config, "workerinput")  # asked now: xdist sets it early, a conftest could later
         try:
             result = yield
+        except SystemExit as exc:
+            if is_worker or not self.is_asked(config):
+                raise
+            result = exc.code or 0
         except Exception as exc:
             run = config.stash.get(RUN, None)
             if run is None or run.exit_status is None:
                 raise
             return run.ended_with(exc)
-        if not (RUN in config.stash or _may_ask_for_gates(config)) or hasattr(config, "workerinput"):
+        if is_worker or not self.is_asked(config):
             return result
         from pytest_cutover import session as engine
 
-        return engine.guard_exit(config, config.stash.get(RUN, None), result)
+        return engine.guard_exit(config, config.stash.get(RUN, None), result, self._option)

@@ -19,13 +19,21 @@ from pytest_cutover.gate_run import GateRun
 from pytest_cutover.journal import Journal
 from pytest_cutover.model import EffectivePolicy, ExitCode, Runner
 from pytest_cutover.phases import asked_phases, misspelt
+from pytest_cutover.plugin import typed_expressions
 from pytest_cutover.worker import Worker
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 
-_INFORMATIONAL = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
+_INFORMATIONAL = frozenset(
+    {
+        *("-h", "--help", "-V", "--version", "--markers"),
+        *("--fixtures", "--funcargs", "--fixtures-per-test", "--cache-show"),
+    }
+)
+"""Options that make pytest print something and run nothing."""
 
 
 # -- is a gate run asked for? ----------------------------------------------------------------
@@ -45,19 +53,25 @@ def asked_for(config: pytest.Config) -> str | None:
             f"-m {expression}: no marker is called {wrong[0]!r}; did you mean {wrong[1]!r}?"
         )
     phases = sorted(asked_phases(expression))
+    for typed in typed_expressions(config):
+        if asked_phases(typed) and not phases and not config.option.cutover_plan:
+            raise pytest.UsageError(f"-m {typed}: a later -m {expression} took its place; give one -m")
     if len(phases) > 1:
         raise pytest.UsageError(f"-m {expression}: a gate run judges one phase, got {' and '.join(phases)}")
     plan: str | None = config.option.cutover_plan
     return plan or (phases[0] if phases else None)
 
 
-def guard_exit(config: pytest.Config, run: GateRun | None, result: object) -> object:
+def guard_exit(
+    config: pytest.Config, run: GateRun | None, result: object, typed: argparse.Namespace
+) -> object:
     """pytest's exit code, or the decision's; 0 only if a gate run that was asked for said GO."""
     if run is not None and run.exit_status is not None:
         return run.exit_status
-    if any(getattr(config.option, name, False) for name in _INFORMATIONAL):
+    # Only when it was typed: from a file's addopts it would answer for a gate run that nobody saw missing.
+    if not _INFORMATIONAL.isdisjoint(config.invocation_params.args):
         return result
-    asked = run is not None or config.option.cutover_plan or asked_phases(config.option.markexpr or "")
+    asked = run is not None or typed.cutover_plan or asked_phases(typed.markexpr or "")
     if asked and result == 0:
         print("error: a gate run was asked for, and pytest ended without deciding it", file=sys.stderr)
         return int(ExitCode.UNPROVEN)
