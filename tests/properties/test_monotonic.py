@@ -1,0 +1,261 @@
+"""Taking evidence away never helps: no removal, reordering or nulled value moves a verdict towards GO.
+
+Two opponents. One edits the journal as it lies there; the digest, the numbers and the counts at its end
+give him away. The other also signs again: he renumbers, recounts and recomputes the digest. Against him
+stand the policy (what is required), and the counts inside of each gate.
+
+What a journal cannot show against the second: that its writer left out his own word against the run.
+So whoever re-signs may drop a `run.problem`, a whole gate that nothing requires, or a worker that ran
+nothing, and no reader can tell; that is why the supervising parent, not the gate code, ends the journal,
+and why the bundle signs its digest (docs/reference/trust-model.md).
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import assume, given, note
+
+from pytest_cutover.evidence.verify import verify_bundle
+from pytest_cutover.model import PolicySignature, Verdict
+from tests.properties.strategies import (
+    Choices,
+    Run,
+    any_runs,
+    cases,
+    choices,
+    clean_runs,
+    decided,
+    faulty_runs,
+    rank,
+)
+from tests.unit.evidence import runs as sealed_runs
+from tests.unit.journals import encode, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.unit.journals import Event
+
+Path = tuple[Any, ...]
+
+
+def values(value: Any, path: Path = ()) -> Iterator[Path]:
+    """The path of every value inside of an event."""
+    if path:
+        yield path
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, child in children:
+        yield from values(child, (*path, key))
+
+
+def without(event: Event, path: Path, *, nulled: bool) -> Event:
+    """The event with the value at `path` nulled, or taken away."""
+    out = copy.deepcopy(event)
+    parent: Any = out
+    for key in path[:-1]:
+        parent = parent[key]
+    if nulled:
+        parent[path[-1]] = None
+    else:
+        del parent[path[-1]]
+    return out
+
+
+def never_better(before: Run, lines: Sequence[bytes], *, than: int | None = None) -> None:
+    base = rank(before.decided()) if than is None else than
+    after = decided(lines, before)
+    note(f"faults {before.faults}, findings {[f.reason.code for f in after.findings]}")
+    assert rank(after) <= base
+
+
+def is_own_word(run: Run, event: Event) -> bool:
+    """What its writer can leave out without a trace: a problem, or a worker that ran nothing."""
+    if event["event"] == "run.collected":
+        ran = {e["worker"] for e in run.of("gate.finished")}
+        return event["worker"] not in ran
+    return bool(event["event"] == "run.problem")
+
+
+def is_dispensable(event: Event) -> bool:
+    """Whether a GO can do without: another worker's list, a test that is no gate, a gate nobody requires."""
+    return (
+        event["event"] == "run.collected"
+        or "extra" in event.get("nodeid", "")
+        or "tests/" in event.get("nodeid", "")
+    )
+
+
+def spares_optional(run: Run, event: Event, path: Path) -> bool:
+    """Whether taking this out of run.collected takes a whole gate away that nothing requires and that did not run."""
+    if event["event"] != "run.collected" or path[0] != "gates" or len(path) != 2:
+        return False
+    gate = event["gates"][path[1]]
+    return gate["nodeid"] not in {e.get("nodeid") for e in run.events}
+
+
+class TestEditedJournal:
+    """The journal as it lies there, without a new signature."""
+
+    @cases(1000)
+    @given(clean_runs(), choices())
+    def test_whole_run_does_not_survive_a_lost_line(self, run: Run, rng: Choices) -> None:
+        """Any set of lines taken from a GO leaves no GO."""
+        lines = run.lines()
+        gone = rng.subset(len(lines))
+
+        after = decided([x for i, x in enumerate(lines) if i not in gone], run)
+
+        assert after.verdict is Verdict.NO_GO
+
+    @cases()
+    @given(faulty_runs(), choices())
+    def test_lost_lines_never_help(self, run: Run, rng: Choices) -> None:
+        """Nor does it help a run that was not GO."""
+        lines = run.lines()
+        gone = rng.subset(len(lines))
+
+        never_better(run, [x for i, x in enumerate(lines) if i not in gone])
+
+    @cases(700)
+    @given(faulty_runs(), choices())
+    def test_reordering_never_helps(self, run: Run, rng: Choices) -> None:
+        """Any other order of the same lines."""
+        lines = run.lines()
+        order = rng.sample(lines, len(lines))
+
+        never_better(run, order)
+        if order != lines:
+            assert decided(order, run).verdict is Verdict.NO_GO
+
+    @cases(500)
+    @given(any_runs(), choices())
+    def test_doubling_never_helps(self, run: Run, rng: Choices) -> None:
+        """A line twice, anywhere, is no second proof."""
+        lines = run.lines()
+        doubled = rng.choice(lines)
+        at = rng.randint(0, len(lines))
+
+        assert decided([*lines[:at], doubled, *lines[at:]], run).verdict is Verdict.NO_GO
+
+    @cases(500)
+    @given(clean_runs(), choices())
+    def test_truncation_is_no_go(self, run: Run, rng: Choices) -> None:
+        """Every proper beginning of a journal, at any byte."""
+        whole = b"".join(run.lines())
+        cut = whole[: rng.randint(0, len(whole) - 1)]
+
+        assert decided(cut.splitlines(keepends=True), run).verdict is Verdict.NO_GO
+
+    @cases(1000)
+    @given(faulty_runs(), choices())
+    def test_no_nulled_or_missing_value_helps(self, run: Run, rng: Choices) -> None:
+        """Any value of any line."""
+        lines = run.lines()
+        number = rng.randint(0, len(lines) - 1)
+        event = json.loads(lines[number])
+        path = rng.choice(list(values(event)))
+        lines[number] = encode(without(event, path, nulled=rng.random() < 0.5))
+
+        never_better(run, lines)
+
+
+class TestForgedJournal:
+    """The same, by somebody who renumbers, recounts and recomputes the digest."""
+
+    @cases(1000)
+    @given(clean_runs(), choices())
+    def test_whole_run_does_not_survive_a_lost_event(self, run: Run, rng: Choices) -> None:
+        """Any set of events with one among them that begins or ends the run, or is a required gate's."""
+        gone = rng.subset(len(run.events))
+        lost = [e for i, e in enumerate(run.events) if i in gone]
+        after = decided(sign([e for i, e in enumerate(run.events) if i not in gone]), run)
+
+        assert after.verdict is Verdict.NO_GO or all(map(is_dispensable, lost))
+
+    @cases(300)
+    @given(faulty_runs())
+    def test_no_lost_event_helps(self, run: Run) -> None:
+        """Each event in turn, but for the writer's own word against the run."""
+        base = rank(run.decided())
+        for number, event in enumerate(run.events):
+            if not is_own_word(run, event):
+                never_better(run, sign([*run.events[:number], *run.events[number + 1 :]]), than=base)
+
+    @cases()
+    @given(faulty_runs(), choices())
+    def test_lost_starts_or_ends_never_help(self, run: Run, rng: Choices) -> None:
+        """Any set of starts, or of ends: what is left of a gate counts against it."""
+        kind = rng.choice(("gate.started", "gate.finished"))
+        at = [i for i, e in enumerate(run.events) if e["event"] == kind]
+        gone = {at[i] for i in rng.subset(len(at))} if at else set()
+
+        never_better(run, sign([e for i, e in enumerate(run.events) if i not in gone]))
+
+    @cases(700)
+    @given(any_runs(), choices())
+    def test_required_gate_cannot_be_taken_out(self, run: Run, rng: Choices) -> None:
+        """All its lines and its entry in every list: the policy still asks for it."""
+        ids = sorted(r.gate for r in run.policy.requires)
+        if not ids:
+            return
+        gone = rng.choice(ids)
+        events = []
+        for event in copy.deepcopy(run.events):
+            if event["event"] == "run.collected":
+                dropped = {g["nodeid"] for g in event["gates"] if g["id"] == gone}
+                event["gates"] = [g for g in event["gates"] if g["id"] != gone]
+            events.append(event)
+        nodes = {g["nodeid"] for e in run.of("run.collected") for g in e["gates"] if g["id"] == gone}
+        kept = [e for e in events if e.get("nodeid") not in nodes]
+
+        assert dropped <= nodes
+        assert decided(sign(kept), run).verdict is Verdict.NO_GO
+
+    @cases()
+    @given(faulty_runs(), choices())
+    def test_no_nulled_or_missing_value_helps(self, run: Run, rng: Choices) -> None:
+        """Any value of any event: a report, a measurement, a count, a word."""
+        number = rng.randint(0, len(run.events) - 1)
+        event = run.events[number]
+        path = rng.choice(list(values(event)))
+        assume(event["event"] != "run.problem" and not spares_optional(run, event, path))
+        changed = without(event, path, nulled=rng.random() < 0.5)
+
+        never_better(run, sign([*run.events[:number], changed, *run.events[number + 1 :]]))
+
+    @cases()
+    @given(faulty_runs(), choices())
+    def test_lost_reports_and_measurements_never_help(self, run: Run, rng: Choices) -> None:
+        """Any set of phases and measurements of any gate."""
+        events = copy.deepcopy(run.events)
+        gates = [e for e in events if e["event"] == "gate.finished"]
+        if gates:
+            gate = rng.choice(gates)
+            gone = rng.subset(8)
+            gate["phases"] = [x for i, x in enumerate(gate["phases"]) if i not in gone]
+            gate["measurements"] = [x for i, x in enumerate(gate["measurements"]) if i + 4 not in gone]
+
+        never_better(run, sign(events))
+
+
+class TestSealedEvidence:
+    """The envelopes of a bundle."""
+
+    def test_no_set_of_envelopes_may_be_missing(self) -> None:
+        """A GO whose bundle lacks any of its envelopes, or has them in another order, does not verify."""
+        key = sealed_runs.signer()
+        sealed = sealed_runs.Run(signature=PolicySignature.UNSIGNED).seal(key)
+        anchor = sealed_runs.anchor(sealed_runs.trusted(key))
+        assert sealed.bundle is not None
+        lines = sealed.bundle.splitlines(keepends=True)
+
+        assert verify_bundle(sealed.bundle, sealed.report, anchor, None).is_valid
+        for size in range(len(lines)):
+            for kept in combinations(lines, size):
+                assert not verify_bundle(b"".join(kept), sealed.report, anchor, None).is_valid
