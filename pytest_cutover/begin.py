@@ -7,11 +7,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.context import EMBEDDED, RunContext
+from pytest_cutover.errors import AdapterError
 from pytest_cutover.journal import Journal
 from pytest_cutover.model import Runner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 CHILD_FD = "CUTOVER_CHILD_FD"
@@ -38,6 +40,7 @@ class Begun:
             "policy": self.context.policy.to_json(),
             "targets": dict(self.targets),
             "supervised": self.context.runner is Runner.SUPERVISED,
+            "gate_code_digest": self.context.gate_code_digest,
         }
 
     def stop(self) -> None:
@@ -47,6 +50,14 @@ class Begun:
             self._stop = None
 
 
+def _remove_old(report: Path) -> None:
+    """A copy of an older run's report may not stand for this one, should it die."""
+    try:
+        report.unlink(missing_ok=True)
+    except OSError as exc:
+        raise AdapterError(f"cannot remove the old report {report}: {exc.strerror}") from exc
+
+
 def begin(context: RunContext) -> Begun:
     """Create the run folder and its journal, and start the sandbox service where a target asks for it.
 
@@ -54,6 +65,8 @@ def begin(context: RunContext) -> Begun:
         AdapterError: the folder cannot be written, or the service does not come up.
     """
     journal = Journal(context.run_dir / "journal.jsonl")
+    if context.report is not None:
+        _remove_old(context.rootdir / context.report)
     targets, stop = dict(context.targets), None
     if EMBEDDED in targets.values():
         from pytest_cutover.service.process import start_service

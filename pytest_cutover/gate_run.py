@@ -243,14 +243,11 @@ class GateRun:
             self.tell(Reason.RUN_EXIT_STATUS, f"pytest ended with {status}")
         elif status == pytest.ExitCode.OK and self._failed:
             self.tell(Reason.RUN_EXIT_STATUS, f"pytest ended with 0 after {self._failed} failed reports")
-        if self.context is not None:
-            from pytest_cutover.gate_code import digest_code
+        from pytest_cutover.gate_code import digest_code
 
-            if (
-                digest_code(self.context.rootdir, self.policy.gate_code_paths)
-                != self.context.gate_code_digest
-            ):
-                self.tell(Reason.GATE_CODE_CHANGED, "the gate code changed while the run was under way")
+        digest = digest_code(self.config.rootpath, self.policy.gate_code_paths)
+        if digest != self._handed["gate_code_digest"]:
+            self.tell(Reason.GATE_CODE_CHANGED, "the gate code changed while the run was under way")
 
 
 def reconcile(fields: dict[str, Any], reported: Mapping[str, set[str]]) -> bool:

@@ -124,6 +124,17 @@ class Journal:
         """A forked copy of the run wants to write: leave a line that makes the journal unusable."""
         if self.broken is None:
             self.broken = "this process is a forked copy of the run"
-            message = "a gate forked, and the copy of the process went on"
-            line = {"event": "run.problem", "code": "run.forked", "message": message, "where": None}
-            os.write(self._fd, (json.dumps({"seq": -1, "at": _now(), **line}) + "\n").encode())
+            os.write(self._fd, _forked_line())
+
+
+def disown(path: Path) -> None:
+    """Make the journal at `path` unusable: for the forked copy of an xdist worker, which has no journal of its own."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    os.write(descriptor, _forked_line())
+    os.close(descriptor)
+
+
+def _forked_line() -> bytes:
+    message = "a gate forked, and the copy of the process went on"
+    line = {"event": "run.problem", "code": "run.forked", "message": message, "where": None}
+    return (json.dumps({"seq": -1, "at": _now(), **line}) + "\n").encode()

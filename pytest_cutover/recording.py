@@ -168,9 +168,8 @@ class Recorder:
             state.phases = []
             state.told = False
         state.phases.append(self._phase(state, call))
-        if call.when == "call":
-            state.witnessed = None
-        elif call.when == "teardown" and self._properties:
+        state.witnessed = None
+        if call.when == "teardown" and self._properties:
             item.user_properties.extend(self._junit_properties(state))
 
     def reported(self, report: pytest.TestReport) -> GateState | None:
@@ -208,7 +207,7 @@ class Recorder:
 
     def _phase(self, state: GateState, call: pytest.CallInfo[None]) -> Phase:
         raised = None if call.excinfo is None else call.excinfo.value
-        if raised is None and call.when == "call":
+        if raised is None:
             raised = state.witnessed
         if raised is None:
             return Phase(call.when, "passed", None, "", round(call.duration, 6))
@@ -274,11 +273,30 @@ class Recorder:
 
 
 class Witness:
-    """Stands around a gate's own function, inside of every conftest's wrapper: nothing can be hidden from it."""
+    """Stands around a gate's fixtures and function, inside of every conftest's wrapper of their hooks."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._states = recorder.states
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Remember what a fixture raised."""
+        return (yield from self._around(item))
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Remember what a fixture raised at its end."""
+        return (yield from self._around(item))
+
+    def _around(self, item: pytest.Item) -> Generator[None, object, object]:
+        try:
+            return (yield)
+        except BaseException as exc:
+            state = self._states.get(item.nodeid)
+            if state is not None:
+                state.witnessed = exc
+            raise
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:

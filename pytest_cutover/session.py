@@ -35,6 +35,12 @@ _INFORMATIONAL = frozenset(
 )
 """Options that make pytest print something and run nothing."""
 
+_PARTS = tuple(
+    f"cutover-{part}"
+    for part in ("exit-guard", "run", "finisher", "worker", "recorder", "fixtures", "witness")
+)
+"""Names under which the engine registers its parts; `-p no:NAME` would silently leave one out."""
+
 
 # -- is a gate run asked for? ----------------------------------------------------------------
 
@@ -116,6 +122,9 @@ def start_worker(config: pytest.Config, data: str) -> None:
 
 
 def _start(config: pytest.Config, plan: str) -> GateRun:
+    blocked = [name for name in _PARTS if config.pluginmanager.is_blocked(name)]
+    if blocked:
+        raise pytest.UsageError(f"a gate run needs the plugin {blocked[0]}: take away -p no:{blocked[0]}")
     handed = handed_by_parent()
     if handed is not None:
         journal = Journal(Path(handed["run_dir"]) / "journal.jsonl", resume=True)

@@ -13,7 +13,8 @@ import pytest
 
 from pytest_cutover import fixtures
 from pytest_cutover.events import info_json
-from pytest_cutover.model import EffectivePolicy
+from pytest_cutover.journal import disown
+from pytest_cutover.model import EffectivePolicy, ExitCode
 from pytest_cutover.recording import (
     GATE_ATTRIBUTE,
     RESULT_ATTRIBUTE,
@@ -60,6 +61,8 @@ class Worker:
 
     def __init__(self, config: pytest.Config, handed: Mapping[str, Any], name: str) -> None:
         self._recorder = start_recorder(config, handed, name)
+        self._journal = Path(handed["run_dir"]) / "journal.jsonl"
+        self._pid = os.getpid()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Start a gate's time."""
@@ -68,6 +71,10 @@ class Worker:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Put the gate on its reports, before xdist ships them."""
+        if os.getpid() != self._pid:
+            # A gate forked and its copy came back here: it shares the worker's connection and may not use it.
+            disown(self._journal)
+            os._exit(int(ExitCode.UNPROVEN))
         state = self._recorder.reported(report)
         if state is not None:
             setattr(report, GATE_ATTRIBUTE, info_json(state.info))
