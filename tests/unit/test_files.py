@@ -1,0 +1,85 @@
+"""Files that are there whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from pytest_cutover.errors import AdapterError
+from pytest_cutover.files import sync_folder, write_atomic
+
+
+def fail(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class TestWriteAtomic:
+    """A reader sees the whole new file or the old one."""
+
+    def test_new_file_in_a_new_folder(self, tmp_path: Path) -> None:
+        """Folders on the way are made."""
+        write_atomic(tmp_path / "a/b/report.json", b"{}")
+
+        assert (tmp_path / "a/b/report.json").read_bytes() == b"{}"
+        assert os.listdir(tmp_path / "a/b") == ["report.json"]  # noqa: PTH208 # hidden files count
+
+    def test_mode(self, tmp_path: Path) -> None:
+        """Keys are not for everybody."""
+        write_atomic(tmp_path / "key", b"x", mode=0o600)
+
+        assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+
+    @pytest.mark.parametrize("call", ["fsync", "fchmod", "fdopen"])
+    def test_failure_leaves_the_old_file_and_no_rest(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    ) -> None:
+        """No half file, no temporary one."""
+        path = tmp_path / "report.json"
+        path.write_bytes(b"old")
+        monkeypatch.setattr(os, call, fail)
+
+        with pytest.raises(AdapterError, match=rf"cannot write {path}: No space left on device") as caught:
+            write_atomic(path, b"new")
+
+        assert caught.value.hint == "is the disk full, or the folder read-only?"
+        assert path.read_bytes() == b"old"
+        assert os.listdir(tmp_path) == ["report.json"]  # noqa: PTH208 # hidden files count
+
+    def test_failed_rename_leaves_the_old_file(self, tmp_path: Path) -> None:
+        """A folder stands in the way."""
+        (tmp_path / "report.json").mkdir()
+
+        with pytest.raises(AdapterError, match="cannot write"):
+            write_atomic(tmp_path / "report.json", b"new")
+
+        assert os.listdir(tmp_path) == ["report.json"]  # noqa: PTH208 # hidden files count
+
+    def test_parent_that_is_a_file(self, tmp_path: Path) -> None:
+        """Nothing can be put below it."""
+        (tmp_path / "var").write_text("")
+
+        with pytest.raises(AdapterError, match="cannot write"):
+            write_atomic(tmp_path / "var/report.json", b"new")
+
+
+class TestSyncFolder:
+    """A rename alone is not durable."""
+
+    def test_missing_folder_is_an_error(self, tmp_path: Path) -> None:
+        """The caller wraps it."""
+        with pytest.raises(FileNotFoundError):
+            sync_folder(tmp_path / "gone")
+
+    def test_no_descriptor_stays_open(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Also when the sync fails."""
+        before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208
+        monkeypatch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="No space"):
+            sync_folder(tmp_path)
+
+        after = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0  # noqa: PTH208
+        assert after == before
