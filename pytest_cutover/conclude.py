@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,10 +66,18 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         if sealed.bundle is not None:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
     except CutoverError as exc:
+        _take_back(context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
     except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
+        _take_back(context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
     return replace(conclusion, sealed=True)
+
+
+def _take_back(context: RunContext) -> None:
+    """Remove a bundle whose writing failed in its last step: what is signed and the exit code must not differ."""
+    with suppress(OSError):
+        (context.run_dir / "bundle.intoto.jsonl").unlink(missing_ok=True)
 
 
 def unsealed(

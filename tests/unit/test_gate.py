@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import MagicMock
 
 import pytest
@@ -215,7 +215,11 @@ class TestMeasure:
 class TestConforms:
     """A document against a JSON Schema, as a measurement."""
 
-    SCHEMA: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["id"]}
+    SCHEMA: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["id"],
+    }
 
     def test_errors_are_counted_and_noted(self) -> None:
         """The limit is 0, and the places stand in the notes."""

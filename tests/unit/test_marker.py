@@ -141,6 +141,6 @@ class TestMistakes:
     def test_phase_is_needed(self) -> None:
         """A gate that no -m selects would never run."""
         with pytest.raises(
-            pytest.UsageError, match="gate 'db' has no phase marker, such as @pytest.mark.preflight"
+            pytest.UsageError, match=r"gate 'db' has no phase marker, such as @pytest\.mark\.preflight"
         ):
             read(item("db", phase=None))

@@ -1,0 +1,222 @@
+"""The end of a run: judged from the disk, and no GO without its evidence."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_cutover import files
+from pytest_cutover.conclude import Conclusion, judge, report_path, seal, unsealed
+from pytest_cutover.context import RunContext
+from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
+from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
+from pytest_cutover.reasons import Reason
+from tests.unit import journals
+from tests.unit.evidence.runs import signer
+
+
+def fresh(events: list[journals.Event]) -> list[journals.Event]:
+    """The same events, observed now."""
+    now = rfc3339(datetime.now(UTC))
+    for event in events:
+        event["at"] = now
+        for measured in event.get("measurements", ()):
+            measured["observed_at"] = now
+    return events
+
+
+def run_in(folder: Path, events: list[journals.Event] | None = None, **changes: Any) -> RunContext:
+    """A run whose journal lies in `folder`."""
+    fields: dict[str, Any] = {
+        "run_id": "20261121T084750Z-1a2b3c4d",
+        "nonce": journals.NONCE,
+        "rootdir": folder,
+        "run_dir": folder / "var/cutover/runs/r",
+        "policy": journals.policy(signature=PolicySignature.UNSIGNED),
+        "policy_path": folder / "configs/policy.json",
+        "policy_envelope": None,
+        "targets": {},
+        "subjects": (Subject("shop", {"sha256": "c" * 64}),),
+        "shard": None,
+        "runner": Runner.IN_PROCESS,
+        "signer": signer(),
+        "gate_code_digest": journals.GATE_CODE,
+    }
+    context = RunContext(**(fields | changes))
+    context.run_dir.mkdir(parents=True)
+    lines = journals.sign(fresh(journals.clean_run() if events is None else events))
+    (context.run_dir / "journal.jsonl").write_bytes(b"".join(lines))
+    return context
+
+
+def concluded(context: RunContext) -> Conclusion:
+    return seal(judge(context), context)
+
+
+def codes(conclusion: Conclusion) -> list[str]:
+    return [f.reason.code for f in conclusion.decision.findings]
+
+
+class TestJudge:
+    """Decided on what is on the disk."""
+
+    def test_whole_journal_is_go(self, tmp_path: Path) -> None:
+        """The clean case."""
+        assert judge(run_in(tmp_path)).decision.verdict is Verdict.GO
+
+    def test_missing_journal_is_no_go(self, tmp_path: Path) -> None:
+        """Somebody removed it."""
+        context = run_in(tmp_path)
+        (context.run_dir / "journal.jsonl").unlink()
+
+        assert judge(context).decision.exit_code is ExitCode.UNPROVEN
+
+    def test_cut_journal_is_no_go(self, tmp_path: Path) -> None:
+        """A last line without its end is damage."""
+        context = run_in(tmp_path)
+        path = context.run_dir / "journal.jsonl"
+        path.write_bytes(path.read_bytes()[:-1])
+
+        assert "run.journal-damaged" in codes(judge(context))
+
+    @pytest.mark.parametrize("odd", ["\u2028", "\x85", "\x0b", "\x1c", "\r"])
+    def test_only_newlines_end_lines(self, tmp_path: Path, odd: str) -> None:
+        """Other line breaks of Unicode may stand inside of a line."""
+        events = fresh(journals.clean_run())
+        events[3]["notes"] = [f"a{odd}b"]
+        context = run_in(tmp_path, events)
+        lines = [json.dumps(json.loads(x), ensure_ascii=False).encode() for x in journals.sign(events)]
+        (context.run_dir / "journal.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+
+        assert len(judge(context).lines) == len(lines)
+
+
+class TestSeal:
+    """Report first, bundle last."""
+
+    def test_report_and_bundle_are_there(self, tmp_path: Path) -> None:
+        """What the folder of a sealed run holds."""
+        context = run_in(tmp_path)
+
+        conclusion = concluded(context)
+
+        assert conclusion.sealed
+        assert conclusion.decision.verdict is Verdict.GO
+        assert sorted(f.name for f in context.run_dir.iterdir()) == [BUNDLE, "journal.jsonl", "report.json"]
+
+    def test_without_a_key_there_is_no_bundle(self, tmp_path: Path) -> None:
+        """And an old one is not pretended."""
+        context = run_in(tmp_path, signer=None)
+
+        assert concluded(context).sealed
+        assert not (context.run_dir / BUNDLE).exists()
+
+    def test_copy_of_the_report(self, tmp_path: Path) -> None:
+        """`--report`, byte for byte."""
+        context = run_in(tmp_path, report="out/preflight-YYYYMMDD-HHMM.json")
+
+        conclusion = concluded(context)
+
+        at = conclusion.decision.decided_at
+        copy = tmp_path / f"out/preflight-{at:%Y%m%d-%H%M}.json"
+        assert copy.read_bytes() == (context.run_dir / "report.json").read_bytes()
+
+    @pytest.mark.parametrize("blocked", ["report.json", "out", BUNDLE])
+    def test_what_cannot_be_written_is_no_go(self, tmp_path: Path, blocked: str) -> None:
+        """A decision that nobody can check is no GO, and nothing signed is left behind."""
+        context = run_in(tmp_path, report="out/report.json")
+        if blocked == "out":
+            (tmp_path / "out").write_text("a file where a folder should be")
+        else:
+            (context.run_dir / blocked / "in-the-way").mkdir(parents=True)
+
+        conclusion = concluded(context)
+
+        assert conclusion.decision.exit_code is ExitCode.UNPROVEN
+        assert codes(conclusion)[0] == Reason.EVIDENCE_NOT_WRITTEN.code
+        assert not conclusion.sealed
+        assert not (context.run_dir / BUNDLE).is_file()
+
+    def test_bundle_that_may_not_last_is_taken_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its folder could not be synced: exit code and signed verdict must not differ."""
+        context = run_in(tmp_path)
+
+        def fail(folder: Path) -> None:
+            if (folder / BUNDLE).exists():
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(files, "sync_folder", fail)
+
+        conclusion = concluded(context)
+
+        assert conclusion.decision.exit_code is ExitCode.UNPROVEN
+        assert not (context.run_dir / BUNDLE).exists()
+
+    def test_unexpected_error_is_no_go(self, tmp_path: Path) -> None:
+        """Whatever a signer raises."""
+
+        class Broken:
+            keyid = "0" * 64
+            kind = signer().kind
+
+            def sign(self, message: bytes) -> bytes:
+                raise RuntimeError("the token was unplugged")
+
+        conclusion = concluded(run_in(tmp_path, signer=Broken()))
+
+        assert conclusion.decision.verdict is Verdict.NO_GO
+        assert conclusion.decision.findings[0].message == "RuntimeError: the token was unplugged"
+
+
+class TestUnsealed:
+    """When something breaks after the decision."""
+
+    def test_green_becomes_unproven(self, tmp_path: Path) -> None:
+        """Never better than NO-GO."""
+        conclusion = unsealed(judge(run_in(tmp_path)), Reason.RUN_INTERNAL_ERROR, "boom", remedy="again")
+
+        assert (conclusion.decision.verdict, conclusion.decision.exit_code) == (
+            Verdict.NO_GO,
+            ExitCode.UNPROVEN,
+        )
+        assert conclusion.decision.findings[0].remedy == "again"
+
+    def test_red_stays_red(self, tmp_path: Path) -> None:
+        """10 before 11."""
+        events = journals.clean_run()
+        events[3]["measurements"][0]["value"] = "9"
+        conclusion = unsealed(judge(run_in(tmp_path, events)), Reason.EVIDENCE_NOT_WRITTEN, "full")
+
+        assert conclusion.decision.exit_code is ExitCode.NO_GO
+
+    def test_it_is_no_longer_sealed(self, tmp_path: Path) -> None:
+        """No evidence stands behind the new decision."""
+        whole = replace(judge(run_in(tmp_path)), sealed=True)
+
+        assert not unsealed(whole, Reason.EVIDENCE_NOT_WRITTEN, "full").sealed
+
+
+class TestReportPath:
+    """`--report` with date and time."""
+
+    @pytest.mark.parametrize(
+        ("pattern", "path"),
+        [
+            ("var/preflight-YYYYMMDD-HHMM.json", "var/preflight-20261121-0848.json"),
+            ("YYYYMMDD/YYYYMMDDHHMM.json", "20261121/202611210848.json"),
+            ("report.json", "report.json"),
+            ("%d{}.json", "%d{}.json"),
+        ],
+    )
+    def test_placeholders(self, pattern: str, path: str) -> None:
+        """Every one, and nothing else."""
+        assert report_path(pattern, journals.NOW) == Path(path)
