@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
-from pytest_cutover.files import write_atomic
+from pytest_cutover.files import read_regular, write_atomic
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
@@ -36,7 +36,7 @@ class Conclusion:
 def judge(context: RunContext) -> Conclusion:
     """Decide on the journal as it stands on disk; what cannot be read counts as not there."""
     try:
-        data = (context.run_dir / "journal.jsonl").read_bytes()
+        data = read_regular(context.run_dir / "journal.jsonl")
     except OSError:
         data = b""
     lines = [line for line in re.split(rb"(?<=\n)", data) if line]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -34,6 +36,19 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file: never those behind a link, and never waiting for what a pipe may bring.
+
+    Raises:
+        OSError: it is something else, or cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read()
 
 
 def sync_folder(folder: Path) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import AdapterError
+from pytest_cutover.files import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,10 +55,16 @@ class Journal:
         self._pid = os.getpid()
         self._digest = hashlib.sha256()
         self._seq = 0
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (0 if resume else os.O_CREAT | os.O_EXCL)
+        flags = (
+            os.O_WRONLY
+            | os.O_APPEND
+            | os.O_CLOEXEC
+            | os.O_NOFOLLOW
+            | (0 if resume else os.O_CREAT | os.O_EXCL)
+        )
         try:
             if resume:
-                written = path.read_bytes()
+                written = read_regular(path)
                 self._digest.update(written)
                 self._seq = written.count(b"\n")
             else:

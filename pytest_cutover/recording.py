@@ -167,6 +167,9 @@ class Recorder:
             state.attempt += 1
             state.phases = []
             state.told = False
+        kept = getattr(item, "_excinfo", None)  # unittest keeps it to itself until its own makereport
+        if kept and state.witnessed is None:
+            state.witnessed = kept[0].value
         state.phases.append(self._phase(state, call))
         state.witnessed = None
         if call.when == "teardown" and self._properties:

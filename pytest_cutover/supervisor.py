@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover import conclude
 from pytest_cutover.begin import CHILD_FD, Begun, begin
 from pytest_cutover.errors import AdapterError
+from pytest_cutover.files import read_regular
 from pytest_cutover.journal import Journal
 from pytest_cutover.reasons import Reason
 
@@ -157,7 +158,7 @@ def _add_end(context: RunContext, first: bytes, events: Sequence[tuple[str, dict
     """Append the parent's events to the child's journal, which must still begin as the parent began it."""
     path = context.run_dir / "journal.jsonl"
     try:
-        written = path.read_bytes()
+        written = read_regular(path)
         if not written.startswith(first):
             # Nothing after a forged beginning can be believed: start over with ours, which then lacks its end.
             path.unlink()
