@@ -46,7 +46,7 @@ TOLERANT = {"conftest.py": _STANDIN, "pytest.ini": _MARKERS}
 _QUIET_PYTEST = "import sys\nprint('1 passed')\nsys.exit(0)\n"
 _DYING_MODULE = "import os\nos._exit(0)\n"
 # Only a process that runs pytest: what an attacker would write who knows that somebody looks.
-_SITE = "import atexit, os, sys\nif 'pytest' in ' '.join(sys.orig_argv):\n    atexit.register(os._exit, 0)\n"
+_SITE = "import atexit, os, sys\nif 'pytest' in sys.orig_argv:\n    atexit.register(os._exit, 0)\n"
 
 
 def _part(name: str, part: str) -> LyingRun:
@@ -300,6 +300,16 @@ LIES = (
         env={"PYTEST_XDIST_WORKER": "gw0", "PYTEST_XDIST_WORKER_COUNT": "2"},
         modes=NO_WORKERS,
         reduced="under xdist the variable is xdist's own",
+    ),
+    LyingRun(
+        "python-inspect",
+        "PYTHONINSPECT=1: Python asks for input when the program is done, and loses its exit code",
+        ONE,
+        Expect(frozenset({1, 10}), "limit.broken"),
+        files={ONE_FILE: gate_module(RED)},
+        env={"PYTHONINSPECT": "1"},
+        modes=PAIR,
+        reduced=SAME_PATH,
     ),
     LyingRun(
         "env-unknown",

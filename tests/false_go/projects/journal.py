@@ -57,7 +57,7 @@ def _tamper(
     )
 
 
-_FORGED = 'json.dumps({"seq": %s, "event": "gate.finished", "at": "2026-11-21T09:00:00.000000Z", "nodeid": "gates/test_one.py::test_one", "worker": "main", "attempt": 1, "phases": [[w, "passed", None, "", 0.0] for w in ("setup", "call", "teardown")], "measurements": [{"name": "v", "value": "1", "kind": "number", "unit": "1", "observed_at": "2026-11-21T09:00:00.000000Z"}], "measured": 1, "notes": [], "attachments": [], "duration_s": 0.0}) + "\\n"'
+_FORGED = 'json.dumps({"seq": %s, "event": "gate.finished", "at": "2026-11-21T09:00:00.000000Z", "nodeid": "gates/test_one.py::test_one", "worker": "main", "attempt": 1, "phases": [[w, "passed", "", "", 0.0] for w in ("setup", "call", "teardown")], "measurements": [{"name": "v", "value": "1", "kind": "number", "unit": "1", "observed_at": "2026-11-21T09:00:00.000000Z"}], "measured": 1, "reported": 3, "notes": [], "attachments": [], "duration_s": 0.0}) + "\\n"'
 
 LIES = (
     _tamper(
