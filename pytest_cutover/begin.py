@@ -98,7 +98,13 @@ def begin(context: RunContext) -> Begun:
         target=targets,
         pid=os.getpid(),
     )
-    return Begun(context, journal, targets, stop)
+    begun = Begun(context, journal, targets, stop)
+    try:
+        journal.require_whole()
+    except AdapterError:
+        begun.stop()
+        raise
+    return begun
 
 
 def _service_environment(key: str | None) -> dict[str, str]:

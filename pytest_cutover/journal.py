@@ -15,6 +15,7 @@ from pytest_cutover.files import read_regular
 if TYPE_CHECKING:
     from pathlib import Path
 
+_HINT = "is the disk full, or the folder read-only?"
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
@@ -73,7 +74,7 @@ class Journal:
         except OSError as exc:
             raise AdapterError(
                 f"cannot write the journal {path}: {exc.strerror}",
-                hint="is the disk full, or the folder read-only?",
+                hint=_HINT,
             ) from exc
 
     def write(self, event: str, **fields: Any) -> None:
@@ -113,6 +114,15 @@ class Journal:
             self.broken = self.broken or f"cannot sync {self.path}: {exc.strerror}"
         os.close(self._fd)
         self._fd = -1
+
+    def require_whole(self) -> None:
+        """Raise what broke the journal.
+
+        Raises:
+            AdapterError: an earlier write or sync failed.
+        """
+        if self.broken is not None:
+            raise AdapterError(self.broken, hint=_HINT)
 
     def _append(self, line: bytes) -> None:
         if self.broken is not None or self._fd < 0:

@@ -43,11 +43,15 @@ def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], N
     first = (context.run_dir / "journal.jsonl").read_bytes()
     begun.journal.close()
     try:
+        begun.journal.require_whole()
         ended = _Child(context, begun, arguments, say).wait()
     finally:
         begun.stop()
-    _add_end(context, first, ended)
-    return conclude.seal(conclude.judge(context), context)
+    broken = _add_end(context, first, ended)
+    concluded = conclude.judge(context)
+    if broken is not None:
+        return conclude.unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, broken)
+    return conclude.seal(concluded, context)
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -154,8 +158,13 @@ def _problem(reason: Reason, message: str) -> tuple[str, dict[str, object]]:
     return "run.problem", {"code": reason.code, "message": message, "where": None}
 
 
-def _add_end(context: RunContext, first: bytes, events: Sequence[tuple[str, dict[str, object]]]) -> None:
-    """Append the parent's events to the child's journal, which must still begin as the parent began it."""
+def _add_end(
+    context: RunContext, first: bytes, events: Sequence[tuple[str, dict[str, object]]]
+) -> str | None:
+    """Append the parent's events to the child's journal, which must still begin as the parent began it.
+
+    Returns why that could not be done, or None.
+    """
     path = context.run_dir / "journal.jsonl"
     try:
         written = read_regular(path)
@@ -167,8 +176,9 @@ def _add_end(context: RunContext, first: bytes, events: Sequence[tuple[str, dict
             with path.open("ab") as file:
                 file.write(b"\n")  # a line cut off by a kill must not swallow the next
         journal = Journal(path, resume=True)
-    except (OSError, AdapterError):
-        return  # without an end the journal is incomplete, and that is the finding
+    except (OSError, AdapterError) as exc:
+        return f"cannot end the journal {path}: {exc}"
     for event, fields in events:
         journal.write(event, **fields)
     journal.close()
+    return journal.broken
