@@ -61,11 +61,11 @@ class _Os:
         os.fsync(descriptor)
 
     def fdopen(self, descriptor: int, mode: str) -> Any:
-        return _File(os.fdopen(descriptor, mode, buffering=0), self._name)
+        return _File(os.fdopen(descriptor, mode), self._name)
 
 
 class _File:
-    """An unbuffered file whose writes can fail."""
+    """A file whose writes can fail; each is flushed, so that the fault is met where it is asked for."""
 
     def __init__(self, file: Any, name: str) -> None:
         self._file, self._name = file, name
@@ -83,9 +83,12 @@ class _File:
         kind = _fault(f"{self._name}.write")
         if kind in ("short", "kill"):
             self._file.write(data[: len(data) // 2])
+            self._file.flush()
         if kind:
             _strike(kind)
-        return int(self._file.write(data))
+        self._file.write(data)
+        self._file.flush()
+        return len(data)
 
 
 class _Path(type(Path())):  # type: ignore[misc] # the concrete class of this system
