@@ -19,6 +19,7 @@ from pytest_cutover.model import GateInfo, GateResult, Phase
 from pytest_cutover.reasons import Weight
 
 if TYPE_CHECKING:
+    import warnings
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
@@ -180,6 +181,10 @@ class Recorder:
         if report.longrepr is not None or report.sections:
             report.sections = [(name, self.redact(text)) for name, text in report.sections]
             redact_longrepr(report, self.redact)
+        if hasattr(report, "wasxfail"):
+            report.wasxfail = self.redact(str(report.wasxfail))
+        if report.user_properties:
+            report.user_properties = [(name, self.redact(str(v))) for name, v in report.user_properties]
         state = self.states.get(report.nodeid)
         if state is None:
             return None
@@ -188,6 +193,13 @@ class Recorder:
         if report.when == "teardown":
             self._alarm.stop()
         return state
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Keep secrets out of pytest's summary of warnings, also out of what a worker ships."""
+        text = str(warning_message.message)
+        if self.redact.found_in(text):
+            warning_message.message = UserWarning(self.redact(text))
 
     def fields(self, state: GateState) -> dict[str, Any]:
         """What the journal keeps of a gate that has ended."""
@@ -318,7 +330,11 @@ class Witness:
 
 def redact_longrepr(report: pytest.TestReport | pytest.CollectReport, redact: Redactor) -> None:
     """Replace a failure text that holds a secret; others keep their formatting."""
-    if report.longrepr is None or isinstance(report.longrepr, tuple):
+    if isinstance(report.longrepr, tuple):  # of a skip: file, line and reason
+        file, line, reason = report.longrepr
+        report.longrepr = (file, line, redact(reason))
+        return
+    if report.longrepr is None:
         return
     text = str(report.longrepr)
     if redact.found_in(text):
