@@ -131,23 +131,33 @@ def send_orders(http, count, *, client):
     until = time.monotonic() + TRAFFIC_LIMIT_S
     while len(answers) < count and time.monotonic() < until:
         started = time.monotonic()
+        order = {"item": f"{client}-{len(answers)}", "quantity": 1 + len(answers)}
         try:
             if stored is None:
-                order = {"item": f"{client}-{len(answers)}", "quantity": 1 + len(answers)}
-                stored = created(call(http, "/orders", client, method="POST", json=order), order)
-                good = stored is not None
+                reading = call(http, "/orders", client, method="POST", json=order)
             else:
                 reading = call(http, f"/orders/{stored['id']}", client)
-                good = reading.status_code == 200 and reading.json() == stored
-                stored = None
             unanswered = 0
         except SourceError:
-            good, stored = False, None
             unanswered += 1
             if unanswered == GONE_AFTER:
                 raise
+            good, stored = False, None
+        else:
+            good, stored = judged(reading, order, stored)
         answers.append((good, time.monotonic() - started))
     return answers
+
+
+def judged(reading, order, stored):
+    """Whether an answer is right, and the order to read back next."""
+    try:
+        if stored is not None:
+            return reading.status_code == 200 and reading.json() == stored, None
+        stored = created(reading, order)
+    except SourceError:
+        return False, None
+    return stored is not None, stored
 
 
 def created(reading, order):

@@ -206,7 +206,7 @@ def _refusals(
 ) -> list[EvidenceProblem]:
     out = []
     if not decision.is_go:
-        codes = list(dict.fromkeys(f["code"] for f in decision.findings if f["weight"] != "note"))
+        codes = list(dict.fromkeys(f["code"] for f in decision.findings if f.get("weight") != "note"))
         more = f" and {len(codes) - 5} more" if len(codes) > 5 else ""
         reasons = f": {', '.join(codes[:5])}{more}" if codes else ""
         message = (

@@ -30,11 +30,15 @@ class Recorded:
 
     def __init__(self):
         self.values = {}
+        self.notes = []
 
     def measure(self, name, value, *, unit="1", samples=None, source=None, observed_at=None):
         if name in self.values:
             raise AssertionError(f"{name} is measured twice")
         self.values[name] = (value, unit, samples)
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 @pytest.fixture
@@ -132,21 +136,21 @@ class TestServiceTraffic:
 
         assert gate.values["success_ratio"] == (0, "1", 200)
 
-    def test_nobody_there_is_no_success(self, gates, gate):
-        with HttpSource({"app": "http://127.0.0.1:9"}) as http:
+    def test_nobody_there_is_no_measurement(self, gates, gate):
+        """A service that answers no more is unproven, not a measured failure."""
+        with HttpSource({"app": "http://127.0.0.1:9"}) as http, pytest.raises(SourceError, match="refused"):
             gates.test_service_traffic(gate, http)
 
-        assert gate.values["success_ratio"] == (0, "1", 200)
+        assert gate.values == {}
 
     def test_a_hanging_service_ends_the_sending(self, gates, gate, monkeypatch):
         monkeypatch.setattr(gates, "TRAFFIC_LIMIT_S", 0.3)
         monkeypatch.setattr(gates, "REQUEST_TIMEOUT_S", 0.1)
         with socket_that_hangs() as server, HttpSource({"app": server.url}) as http:
-            gates.test_service_traffic(gate, http)
+            with pytest.raises(SourceError, match="no complete answer"):
+                gates.test_service_traffic(gate, http)
 
-        assert gate.values["success_ratio"][0] == 0
-        assert gate.values["success_ratio"][2] < 10
-        assert gate.values["p95"][0] >= 0.1
+        assert gate.values == {}
 
     def test_p95_is_the_nearest_rank(self, gates):
         assert gates.p95(list(range(1, 101))) == 95
@@ -198,6 +202,7 @@ class TestTreeMarkers:
             (tmp_path / f"{number}.py").write_text(f"# {word}\n")
         monkeypatch.setattr(gates.pytest_cutover, "__file__", str(tmp_path / "__init__.py"))
 
-        with pytest.raises(AssertionError, match=r"unfinished: 0\.py:1, 1\.py:1, 2\.py:1"):
-            gates.test_tree_markers(gate)
+        gates.test_tree_markers(gate)
+
+        assert gate.notes == [f"unfinished: {n}.py:1" for n in range(3)]
         assert gate.values["open_markers"][0] == 3
