@@ -29,7 +29,7 @@ class Alarm:
     def __init__(self, default_s: float, deadline: float) -> None:
         self._default_s = default_s
         self._deadline = deadline
-        self._why = ""
+        self._limit_s: float | None = None  # of the gate under way; None: the run's own end comes first
         self._set = False
         self._handler = self._ring  # one object, so that it can be recognised
         self._usable = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
@@ -41,9 +41,7 @@ class Alarm:
             return
         limit_s = limit_s or self._default_s
         run_left_s = self._deadline - time.monotonic()
-        self._why = f"took longer than its limit of {limit_s:g} s"
-        if run_left_s < limit_s:
-            self._why = "the time of the whole run was up"
+        self._limit_s = limit_s if limit_s <= run_left_s else None
         signal.setitimer(signal.ITIMER_REAL, max(min(limit_s, run_left_s), 0.001), AGAIN_S)
         self._set = True
 
@@ -57,5 +55,7 @@ class Alarm:
         while frame is not None:
             # pytest catches what is raised in here; anywhere else the exception would take it down.
             if frame.f_code is pytest.CallInfo.from_call.__func__.__code__:  # type: ignore[attr-defined] # classmethod
-                raise GateTimeout(self._why)
+                if self._limit_s is None:
+                    raise GateTimeout("the time of the whole run was up")
+                raise GateTimeout(f"took longer than its limit of {self._limit_s:g} s")
             frame = frame.f_back

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
 from pytest_cutover.files import read_regular, write_atomic
+from pytest_cutover.gcpause import gc_paused
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
@@ -39,9 +40,10 @@ def judge(context: RunContext) -> Conclusion:
         data = read_regular(context.run_dir / "journal.jsonl")
     except OSError:
         data = b""
-    lines = [line for line in re.split(rb"(?<=\n)", data) if line]
-    record = fold(lines)
-    return Conclusion(decide(record, context.policy, datetime.now(UTC)), record, lines)
+    lines = BytesIO(data).readlines()  # unlike splitlines() it leaves a carriage return inside of a line
+    with gc_paused():
+        record = fold(lines)
+        return Conclusion(decide(record, context.policy, datetime.now(UTC)), record, lines)
 
 
 def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cutover.gcpause import gc_paused
 from pytest_cutover.model import EffectivePolicy, ExitCode
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import gate_info
@@ -25,7 +26,7 @@ from pytest_cutover.report.console import Console
 from pytest_cutover.worker import collected, start_recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator, Mapping, Sequence
 
     from pytest_cutover.begin import Begun
     from pytest_cutover.context import RunContext
@@ -59,7 +60,7 @@ class GateRun:
         self._recorder = None if self._distributed else start_recorder(config, handed, "main")
         self._redact = Redactor(os.environ)
         self.console = Console(config, self.policy)
-        self._reported: dict[str, dict[str, set[str]]] = {}
+        self._reported: dict[str, list[tuple[str, str]]] = {}  # by node id: when, outcome
         self._shipped: dict[str, GateInfo] = {}  # by node id, from xdist workers
         self._failed = 0
         self._session: pytest.Session | None = None
@@ -102,7 +103,8 @@ class GateRun:
         """After the last conftest is loaded, register what must stand outside of its wrappers."""
         self._session = session
         try:
-            return (yield)
+            with gc_paused():
+                return (yield)
         finally:
             self.stand_outside()
 
@@ -166,7 +168,7 @@ class GateRun:
             if outcome not in ("passed", "skipped"):
                 self.tell(Reason.RUN_NOT_CLEAN, f"{nodeid} {outcome} in {when}", nodeid)
             return
-        self._reported.setdefault(nodeid, {}).setdefault(when, set()).add(outcome)
+        self._reported.setdefault(nodeid, []).append((when, outcome))
         if when != "teardown":
             return
         if state is not None and self._recorder is not None:
@@ -188,18 +190,16 @@ class GateRun:
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Count gates in pytest's summary and print no letter for them: they have a line of their own."""
-        if report.nodeid not in self._shipped and not self._is_ours(report):
+        gates = self._shipped if self._recorder is None else self._recorder.states
+        if report.nodeid not in gates:
             return None
         if hasattr(report, VERDICT_ATTRIBUTE):
             return getattr(report, VERDICT_ATTRIBUTE), "", ""
-        if report.passed:
+        if report.outcome == "passed":
             return ("passed" if report.when == "call" else ""), "", ""
         if report.skipped:
             return "skipped", "", ""
         return ("failed", "", "FAILED") if report.when == "call" else ("error", "", "ERROR")
-
-    def _is_ours(self, report: pytest.TestReport) -> bool:
-        return self._recorder is not None and report.nodeid in self._recorder.states
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Journal an interrupt, or a pytest.exit()."""
@@ -250,7 +250,7 @@ class GateRun:
             self.tell(Reason.GATE_CODE_CHANGED, "the gate code changed while the run was under way")
 
 
-def reconcile(fields: dict[str, Any], reported: Mapping[str, set[str]]) -> bool:
+def reconcile(fields: dict[str, Any], reported: Sequence[tuple[str, str]]) -> bool:
     """Fit a gate's record to what pytest finally reported: a hook may have changed it after the engine saw it.
 
     An outcome that got better keeps what was raised (gate.altered), one that got worse is added. True when
@@ -258,13 +258,15 @@ def reconcile(fields: dict[str, Any], reported: Mapping[str, set[str]]) -> bool:
     """
     phases = fields["phases"]
     seen_bad = {p[0] for p in phases if p[1] != "passed" or p[2]}
-    told_bad = {when for when, outcomes in reported.items() if outcomes != {"passed"}}
+    told_bad = {when for when, outcome in reported if outcome != "passed"}
+    if not seen_bad and not told_bad:
+        return True
     for when in told_bad - seen_bad:
-        outcome = sorted(reported[when] - {"passed"})[0]
+        outcome = min(outcome for w, outcome in reported if w == when and outcome != "passed")
         phases.append([when, outcome, "", f"reported as {outcome} by a plugin", 0.0])
         fields["reported"] += 1
     for phase in (p for p in phases if p[0] in seen_bad - told_bad):
         if phase[1] != "passed" or phase[2]:
             phase[2] = phase[2] or "error"
             phase[1] = "passed"
-    return not seen_bad and not told_bad
+    return False
