@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "phases": set(),
     "record": VOCABULARY,
     "decision": VOCABULARY,
-    "journal": VOCABULARY,
+    "journal": VOCABULARY | {"files"},
     "files": VOCABULARY,
     "evidence": VOCABULARY | {"strictjson", "record", "decision", "keys", "__init__"},
     "keys": VOCABULARY | {"strictjson", "files"},
