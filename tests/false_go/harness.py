@@ -55,6 +55,9 @@ IN_PROCESS = (Mode.ALONE, Mode.ALONE_N2)
 SUPERVISED = (Mode.SUPERVISED, Mode.SUPERVISED_N2)
 WORKERS = (Mode.ALONE_N2, Mode.SUPERVISED_N2)
 NO_WORKERS = (Mode.ALONE, Mode.SUPERVISED)
+VARIANT = (Mode.ALONE,)
+"""Once: another form of a lie that runs in all modes."""
+
 PAIR = (Mode.ALONE, Mode.SUPERVISED)
 """Each runner once, where xdist has no part in the lie."""
 

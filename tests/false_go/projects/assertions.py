@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.false_go.harness import (
     IN_PROCESS,
-    PAIR,
     SUPERVISED,
+    VARIANT,
     LyingRun,
     Mode,
     gate_module,
@@ -33,7 +33,7 @@ def _gate(name: str, why: str, body: str, expect: object = UNMEASURED, **parts: 
         ONE,
         expect,  # type: ignore[arg-type] # an Expect
         files={ONE_FILE: gate_module(body, **parts)},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     )
 
@@ -48,7 +48,7 @@ LIES = (
         ONE,
         unproven("gate.no-measurement"),
         files={TWO_FILE: gate_module("assert True", gate="two")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     LyingRun(
@@ -57,7 +57,7 @@ LIES = (
         ONE,
         UNMEASURED,
         files={ONE_FILE: gate_module("assert True", args="")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     _gate("assert-fails", "a plain failing assert", "assert 1 == 2", red("gate.failed")),
@@ -127,7 +127,7 @@ LIES = (
         ONE,
         red("gate.failed"),
         files={ONE_FILE: gate_module(GREEN).replace("def test", "async def test")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     LyingRun(
@@ -136,7 +136,7 @@ LIES = (
         ONE,
         unproven("run.collect-error"),
         files={ONE_FILE: gate_module('gate.measure("v", 1)\nyield')},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     _gate("measured-another-name", "a typing mistake in the measurement's name", 'gate.measure("w", 1)'),
@@ -158,7 +158,7 @@ LIES = (
         ONE,
         unproven("gate.no-measurement"),
         files={TWO_FILE: gate_module('gate.measure("v", 5, information=True, at_most=1)', gate="two")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     _gate(
@@ -210,7 +210,7 @@ LIES = (
                 top="@pytest.fixture\ndef late(gate):\n    yield\n    gate.measure('w', 9, at_most=1)\n",
             )
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     LyingRun(
@@ -235,7 +235,7 @@ LIES = (
                 (KEPT or [gate])[0].measure("w", 1) if KEPT else None
             """,
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     LyingRun(
@@ -246,7 +246,7 @@ LIES = (
         files={
             "conftest.py": "import pytest\nfrom unittest.mock import Mock\n\n@pytest.fixture\ndef gate():\n    return Mock()\n"
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     LyingRun(
@@ -274,7 +274,7 @@ LIES = (
         unproven("run.asserts-off"),
         env={"PYTHONOPTIMIZE": "2"},
         by_mode=dict.fromkeys(SUPERVISED, truly_go("the supervisor strips PYTHON* from its child")),
-        modes=PAIR,
+        modes=VARIANT,
         reduced="pythonoptimize runs in all four modes",
     ),
     LyingRun(
@@ -284,7 +284,7 @@ LIES = (
         red(),
         files={ONE_FILE: gate_module('gate.measure("v", 5)\nassert True')},
         args=("--assert=plain",),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=INSIDE,
     ),
     LyingRun(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.false_go.harness import PAIR, Expect, LyingRun, gate_module, unproven
+from tests.false_go.harness import VARIANT, Expect, LyingRun, gate_module, unproven
 from tests.false_go.projects.bases import GREEN, ONE, ONE_FILE, PLAIN_TOO, TWO, TWO_FILE
 
 SAME_PATH = "markers are read after collection, the same way in every process"
@@ -12,12 +12,14 @@ PLAIN = "gates/test_plain.py"
 
 def _marker(name: str, why: str, marker: str) -> LyingRun:
     text = gate_module(GREEN).replace('@pytest.mark.gate("one")', marker)
-    return LyingRun(name, why, ONE, UNUSABLE, files={ONE_FILE: text}, modes=PAIR, reduced=SAME_PATH)
+    return LyingRun(name, why, ONE, UNUSABLE, files={ONE_FILE: text}, modes=VARIANT, reduced=SAME_PATH)
 
 
 def _plain(name: str, why: str, body: str, code: str = "run.not-clean") -> LyingRun:
     text = f"import pytest\n\npytestmark = pytest.mark.preflight\n\n{body}"
-    return LyingRun(name, why, PLAIN_TOO, unproven(code), files={PLAIN: text}, modes=PAIR, reduced=SAME_PATH)
+    return LyingRun(
+        name, why, PLAIN_TOO, unproven(code), files={PLAIN: text}, modes=VARIANT, reduced=SAME_PATH
+    )
 
 
 LIES = (
@@ -39,7 +41,7 @@ LIES = (
         TWO,
         unproven("gate.not-collected"),
         files={TWO_FILE: gate_module(GREEN, gate="two").replace("pytestmark = pytest.mark.preflight", "")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -52,7 +54,7 @@ LIES = (
             .replace('@pytest.mark.gate("one")', "")
             .replace(GREEN, "pass")
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -68,7 +70,7 @@ LIES = (
         ONE,
         unproven("gate.duplicate"),
         files={TWO_FILE: gate_module(GREEN, marks="@pytest.mark.skip").replace("test_one", "test_two")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -79,7 +81,7 @@ LIES = (
         files={
             ONE_FILE: "import pytest\n\npytestmark = pytest.mark.preflight\n\nclass Base:\n    @pytest.mark.gate('one')\n    def test_one(self, gate):\n        gate.measure('v', 1)\n\nclass TestA(Base):\n    pass\n\nclass TestB(Base):\n    pass\n"
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(

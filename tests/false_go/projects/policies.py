@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.false_go.harness import (
-    PAIR,
     SUPERVISED,
+    VARIANT,
     LyingRun,
     Mode,
     gate_module,
@@ -66,7 +66,7 @@ STAGING = policy("one", environment="staging")
 def _refused(name: str, why: str, document: Any) -> LyingRun:
     text = document if isinstance(document, str) else json.dumps(document)
     return LyingRun(
-        name, why, ONE, refused(4), files={POLICY: text}, by_mode=REFUSED, modes=PAIR, reduced=ONCE
+        name, why, ONE, refused(4), files={POLICY: text}, by_mode=REFUSED, modes=VARIANT, reduced=ONCE
     )
 
 
@@ -94,7 +94,7 @@ LIES = (
         unproven("policy.unsigned"),
         policy=STAGING,
         keyed=True,
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -113,7 +113,7 @@ LIES = (
         unproven("policy.untrusted"),
         prepare=sign_then_change,
         keyed=True,
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -124,7 +124,7 @@ LIES = (
         policy=STAGING,
         prepare=sign_with_decision_key,
         keyed=True,
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -133,7 +133,7 @@ LIES = (
         ONE,
         unproven("policy.untrusted"),
         files={SIGNATURE: "{}"},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -142,7 +142,7 @@ LIES = (
         ONE,
         unproven("policy.expired"),
         policy={**ONE.policy, "expires": "2020-01-01T00:00:00Z"},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -153,7 +153,7 @@ LIES = (
         policy=STAGING,
         prepare=use_development_key,
         keyed=True,
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -177,7 +177,7 @@ LIES = (
         ONE,
         red(),
         files={ONE_FILE: gate_module(f"import os\nos.unlink('{POLICY}')\ngate.measure('v', 5)")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun("policy-missing", "no policy at all", ONE, refused(4), files={POLICY: None}, by_mode=REFUSED),
@@ -250,7 +250,7 @@ LIES = (
         ONE,
         red(),
         files={TWO_FILE: gate_module('gate.measure("v", 5, at_most=1)', gate="two")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -259,7 +259,7 @@ LIES = (
         ONE,
         red("gate.failed"),
         files={TWO_FILE: gate_module('gate.measure("v", 1, at_most=1)\nassert False', gate="two")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -275,7 +275,7 @@ LIES = (
         REGIONS,
         unproven("gate.instances"),
         files={ONE_FILE: REGIONS.files[ONE_FILE].replace('["eu", "us"]', '["eu", "us", "ap"]')},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -284,7 +284,7 @@ LIES = (
         REGIONS,
         unproven("gate.instances"),
         files={ONE_FILE: REGIONS.files[ONE_FILE].replace('["eu", "us"]', '["us", "us"]')},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -293,7 +293,7 @@ LIES = (
         COUNTED,
         unproven("gate.instances"),
         files={ONE_FILE: REGIONS.files[ONE_FILE].replace('["eu", "us"]', '["eu"]')},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -302,7 +302,7 @@ LIES = (
         ONE,
         unproven("gate.instances"),
         files=REGIONS.files,
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -315,7 +315,7 @@ LIES = (
                 'gate.measure("v", 1)', 'gate.measure("v", 1 if region == "eu" else 5)'
             )
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -334,7 +334,7 @@ LIES = (
         unproven("gate.code-outside"),
         files={TWO_FILE: None, "more/test_two.py": gate_module(GREEN, gate="two")},
         policy=policy("one", "two", settings={"gate_code": {"paths": ["gates"], "sha256": "00" * 32}}),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=ONCE,
     ),
     LyingRun(
@@ -357,7 +357,7 @@ LIES = (
             "conftest.py": "",
             ONE_FILE: gate_module(f"from pathlib import Path\nPath('conftest.py').unlink()\n{GREEN}"),
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced="gate-code-edited runs in all four modes",
     ),
 )

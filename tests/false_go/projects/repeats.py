@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.false_go.harness import (
-    ENDS,
     NO_WORKERS,
+    PAIR,
     WORKERS,
     Expect,
     LyingRun,
@@ -37,7 +37,7 @@ def _rerun(
     args: tuple[str, ...] = ("--reruns", "2"),
     marks: str = "",
     ini: str = "",
-    modes: tuple[Mode, ...] = ENDS,
+    modes: tuple[Mode, ...] = PAIR,
 ) -> LyingRun:
     files = {ONE_FILE: gate_module(_FLAKY + body, marks=marks)}
     if ini:
@@ -71,7 +71,7 @@ def _crash(
     )
 
 
-def _subtest(name: str, why: str, body: str, expect: Expect, *, modes: tuple[Mode, ...] = ENDS) -> LyingRun:
+def _subtest(name: str, why: str, body: str, expect: Expect, *, modes: tuple[Mode, ...] = PAIR) -> LyingRun:
     return LyingRun(
         name,
         why,
@@ -83,7 +83,7 @@ def _subtest(name: str, why: str, body: str, expect: Expect, *, modes: tuple[Mod
     )
 
 
-def _classic(name: str, why: str, body: str, expect: Expect, *, modes: tuple[Mode, ...] = ENDS) -> LyingRun:
+def _classic(name: str, why: str, body: str, expect: Expect, *, modes: tuple[Mode, ...] = PAIR) -> LyingRun:
     text = CLASSIC.files[ONE_FILE].replace('self.gate.measure("v", 1)', body)
     return LyingRun(
         name,
@@ -282,7 +282,7 @@ LIES = (
                 "self.gate.measure('v', 1)\n                self.addCleanup(lambda: 1 / 0)",
             )
         },
-        modes=ENDS,
+        modes=PAIR,
         reduced=SUBTEST,
     ),
     LyingRun(
@@ -294,7 +294,7 @@ LIES = (
             ONE_FILE: CLASSIC.files[ONE_FILE]
             + "\n            def tearDown(self):\n                raise OSError\n"
         },
-        modes=ENDS,
+        modes=PAIR,
         reduced=SUBTEST,
     ),
     LyingRun(

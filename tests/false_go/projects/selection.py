@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tests.false_go.harness import (
-    PAIR,
     SUPERVISED,
+    VARIANT,
     LyingRun,
     Mode,
     gate_module,
@@ -71,7 +71,7 @@ LIES = (
         TWO,
         NOT_COLLECTED,
         args=("--ignore-glob=*two*",),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun("one-file", "only one of two files is given", TWO, NOT_COLLECTED, args=(ONE_FILE,)),
@@ -84,7 +84,7 @@ LIES = (
         REGIONS,
         unproven("gate.instances"),
         args=(f"{ONE_FILE}::test_one[eu]",),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -93,7 +93,7 @@ LIES = (
         REGIONS,
         DESELECTED,
         args=("-k", "eu"),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -102,7 +102,7 @@ LIES = (
         COUNTED,
         unproven("gate.instances"),
         args=("-k", "eu"),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -118,7 +118,7 @@ LIES = (
         TWO,
         NOT_COLLECTED,
         files={"gates/conftest.py": 'collect_ignore = ["test_two.py"]\n'},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -127,7 +127,7 @@ LIES = (
         TWO,
         NOT_COLLECTED,
         files={"conftest.py": 'collect_ignore_glob = ["*/test_two*"]\n'},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -138,7 +138,7 @@ LIES = (
         files={
             "conftest.py": 'def pytest_ignore_collect(collection_path):\n    return True if "two" in collection_path.name else None\n'
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -157,7 +157,7 @@ LIES = (
         TWO,
         NOT_COLLECTED,
         files={"pytest.ini": "[pytest]\npython_files = test_one*.py\n"},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -166,7 +166,7 @@ LIES = (
         ONE,
         NOT_COLLECTED,
         files={"pytest.ini": "[pytest]\npython_functions = check_*\n"},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -175,7 +175,7 @@ LIES = (
         ONE,
         NOT_COLLECTED,
         files={"pytest.ini": "[pytest]\nnorecursedirs = gates\n"},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -184,7 +184,7 @@ LIES = (
         TWO,
         NOT_COLLECTED,
         args=("-o", "python_files=test_one.py"),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -226,7 +226,7 @@ LIES = (
                 items[:] = [i for i in items if "two" not in i.name]
             """
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -255,7 +255,7 @@ LIES = (
         files={
             "conftest.py": 'def pytest_pycollect_makeitem(name):\n    return [] if name == "test_two" else None\n'
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -264,7 +264,7 @@ LIES = (
         ONE,
         NOT_COLLECTED,
         files={ONE_FILE: gate_module(GREEN).replace("def test_one", "def check_one")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -273,7 +273,7 @@ LIES = (
         TWO,
         NOT_COLLECTED,
         files={TWO_FILE: None, "gates/two.py": gate_module(GREEN, gate="two")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -294,7 +294,7 @@ LIES = (
                     gate.measure("v", 1)
             """
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -317,7 +317,7 @@ LIES = (
                 gate.measure("v", 1)
             """,
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -326,7 +326,7 @@ LIES = (
         TWO,
         NOT_COLLECTED,
         files={TWO_FILE: gate_module(GREEN, gate="two", phase="canary")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun("collect-only", "--collect-only", ONE, unproven("gate.not-run"), args=("--collect-only",)),
@@ -337,7 +337,7 @@ LIES = (
         ONE,
         unproven("gate.phase-missing"),
         args=("--setup-plan",),
-        modes=PAIR,
+        modes=VARIANT,
         reduced="--setup-only under another name",
     ),
     LyingRun(
@@ -356,7 +356,7 @@ LIES = (
         DESELECTED,
         args=("--lf", "--lfnf=none"),
         plugins=("cacheprovider",),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -388,7 +388,7 @@ LIES = (
         refused(4),
         args=("--cutover-plan", "other"),
         by_mode=dict.fromkeys(SUPERVISED, truly_go("the supervisor's own --cutover-plan stands last")),
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
 )

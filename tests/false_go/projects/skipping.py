@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.false_go.harness import NO_WORKERS, PAIR, LyingRun, gate_module, red, unproven
+from tests.false_go.harness import NO_WORKERS, VARIANT, LyingRun, gate_module, red, unproven
 from tests.false_go.projects.bases import CLASSIC, GREEN, ONE, ONE_FILE, PREPARED, REGIONS, TWO, TWO_FILE
 
 SKIPPED = unproven("gate.skipped")
@@ -14,7 +14,7 @@ SAME_PATH = "every form of a skip ends in the same report; skip-mark and skip-in
 def _gate(name: str, why: str, body: str = GREEN, *, xfail: bool = False, **parts: str) -> LyingRun:
     expect = XFAILED if xfail else SKIPPED
     return LyingRun(
-        name, why, ONE, expect, files={ONE_FILE: gate_module(body, **parts)}, modes=PAIR, reduced=SAME_PATH
+        name, why, ONE, expect, files={ONE_FILE: gate_module(body, **parts)}, modes=VARIANT, reduced=SAME_PATH
     )
 
 
@@ -35,7 +35,7 @@ LIES = (
             ONE_FILE: gate_module(GREEN, marks="@pytest.mark.skip"),
             TWO_FILE: gate_module(GREEN, gate="two", marks="@pytest.mark.skip"),
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -86,7 +86,7 @@ LIES = (
                     item.add_marker(pytest.mark.skip(reason="RUN_GATES is not set"))
             """
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -95,7 +95,7 @@ LIES = (
         ONE,
         SKIPPED,
         files={"conftest.py": 'import pytest\n\ndef pytest_runtest_setup(item):\n    pytest.skip("x")\n'},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -110,7 +110,7 @@ LIES = (
                 marks='@pytest.mark.parametrize("region", ["eu", pytest.param("us", marks=pytest.mark.skip)])',
             )
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -123,7 +123,7 @@ LIES = (
                 "class TestOne", '@unittest.skip("x")\n        class TestOne'
             )
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -141,7 +141,7 @@ LIES = (
         files={
             TWO_FILE: gate_module(GREEN, gate="two", top='pytest.importorskip("no_such_module_anywhere")\n')
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -158,7 +158,7 @@ LIES = (
         unproven("run.collect-error"),
         files={TWO_FILE: gate_module(GREEN, gate="two", top="import no_such_module_anywhere\n")},
         args=("--continue-on-collection-errors",),
-        modes=PAIR,
+        modes=VARIANT,
         reduced="import-error runs in all four modes",
     ),
     _gate(
@@ -223,7 +223,7 @@ LIES = (
             )
             .replace('self.gate.measure("v", 1)', "raise OSError")
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -243,7 +243,7 @@ LIES = (
         files={
             ONE_FILE: gate_module(GREEN, args="gate, region", marks='@pytest.mark.parametrize("region", [])')
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -255,7 +255,7 @@ LIES = (
             ONE_FILE: gate_module(GREEN, args="gate, region", marks='@pytest.mark.parametrize("region", [])'),
             "pytest.ini": "[pytest]\nempty_parameter_set_mark = xfail\n",
         },
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -264,7 +264,7 @@ LIES = (
         PREPARED,
         unproven("gate.setup-failed"),
         files={ONE_FILE: PREPARED.files[ONE_FILE].replace("yield 1", "raise OSError('no ground')")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
     LyingRun(
@@ -282,7 +282,7 @@ LIES = (
         PREPARED,
         unproven("gate.teardown-failed"),
         files={ONE_FILE: PREPARED.files[ONE_FILE].replace("yield 1", "yield 1\n    assert False")},
-        modes=PAIR,
+        modes=VARIANT,
         reduced=SAME_PATH,
     ),
 )
