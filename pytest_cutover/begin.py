@@ -10,6 +10,7 @@ from pytest_cutover.context import EMBEDDED, RunContext
 from pytest_cutover.errors import AdapterError
 from pytest_cutover.journal import Journal
 from pytest_cutover.model import Runner
+from pytest_cutover.record import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,7 @@ def begin(context: RunContext) -> Begun:
     policy = context.policy
     journal.write(
         "run.started",
+        format=FORMAT,
         run_id=context.run_id,
         nonce=context.nonce,
         plan=policy.plan,

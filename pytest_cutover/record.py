@@ -30,7 +30,9 @@ from pytest_cutover.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_EPOCH = parse_rfc3339("1970-01-01T00:00:00Z")
+FORMAT = 1
+"""Of the journal; a new one is added beside the old, so that old evidence keeps verifying."""
+
 _CLOCK_TOLERANCE = timedelta(seconds=1)  # an NTP step of less is not worth a NO-GO
 _CLEAN_STATUS = (0, 5)  # pytest's "passed", and "nothing collected" of which the empty record tells
 _MALFORMED = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RecursionError)
@@ -235,6 +237,7 @@ class _Reader:
 
 
 _NO_HEAD: Mapping[str, Any] = {
+    "format": FORMAT,
     "run_id": "",
     "nonce": "",
     "plan": "",
@@ -254,6 +257,8 @@ _NO_HEAD: Mapping[str, Any] = {
 
 def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
     """RunRecord's fields that come from run.started."""
+    if _typed(event["format"], int) != FORMAT:
+        raise ValueError(f"expected a journal of format {FORMAT}, got {event['format']}")
     names = ("run_id", "nonce", "plan", "environment", "policy_digest", "gate_code_digest")
     if not all(isinstance(event[n], str) for n in names) or not isinstance(event["sandbox"], bool):
         raise ValueError("run.started has a field of the wrong type")

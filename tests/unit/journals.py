@@ -67,6 +67,7 @@ def policy(*required: str, **changes: Any) -> EffectivePolicy:
 def started(**changes: Any) -> Event:
     return {
         "event": "run.started",
+        "format": 1,
         "at": AT,
         "run_id": "20261121T084750Z-1a2b3c4d",
         "nonce": NONCE,

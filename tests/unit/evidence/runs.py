@@ -89,6 +89,7 @@ class Run:
         bodies: list[dict[str, Any]] = [
             {
                 "event": "run.started",
+                "format": 1,
                 "run_id": self.run_id,
                 "nonce": "5f" * 16,
                 "plan": "preflight",
