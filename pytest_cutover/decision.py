@@ -243,7 +243,7 @@ def judge_gate(
         for measurement in result.measurements:
             reasons = _measurement_reasons(measurement, limits.get(measurement.name), policy, now)
             limit = limits.get(measurement.name) or (None if measurement.information else measurement.limit)
-            green = all(r.weight is Weight.NOTE for r, _, _ in reasons)
+            green = not reasons or all(r.weight is Weight.NOTE for r, _, _ in reasons)
             judged.append(JudgedMeasurement(measurement, limit, green))
             raw += reasons
         raw += [(r, m, {}) for r, m in _completeness(result, judged)]
@@ -252,12 +252,12 @@ def judge_gate(
     if not required and {reason for reason, _, _ in raw} == {Reason.GATE_SKIPPED}:
         # Not applicable exists only as absence from the plan, and here the plan does not ask.
         raw = [(Reason.GATE_NOT_APPLICABLE, message, extra) for _, message, extra in raw]
-    findings = tuple(_finding(info, reason, message, extra) for reason, message, extra in raw)
+    findings = tuple([_finding(info, reason, message, extra) for reason, message, extra in raw])
     return GateDecision(
         key=info.key,
         title=info.title,
         required=required,
-        green=result is not None and all(f.reason.weight is Weight.NOTE for f in findings),
+        green=result is not None and (not findings or all(f.reason.weight is Weight.NOTE for f in findings)),
         category=info.category,
         owner=info.owner,
         duration_s=0.0 if result is None else result.duration_s,
@@ -342,10 +342,10 @@ def _absent(
     result: GateResult, limits: dict[str, Limit], judged: Sequence[JudgedMeasurement]
 ) -> Iterator[tuple[Reason, str, dict[str, str | None]]]:
     names = {m.name for m in result.measurements}
-    for name in (n for n in limits if n not in names):
+    for name in [n for n in limits if n not in names]:
         text = limits[name].text()
         yield Reason.LIMIT_UNMEASURED, f"{name} was not measured", {"measurement": name, "limit": text}
-    if not any(j.limit is not None for j in judged) and not limits:
+    if not limits and not any(j.limit is not None for j in judged):
         yield Reason.GATE_NO_MEASUREMENT, "passed without a measurement that a limit judges", {}
 
 

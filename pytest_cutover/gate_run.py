@@ -157,7 +157,8 @@ class GateRun:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Journal a gate's end; anything else that is not clean is a problem of the run."""
         state = None if self._recorder is None else self._recorder.reported(report)
-        nodeid, when, outcome = report.nodeid, report.when, report.outcome
+        nodeid = report.nodeid if state is None else state.info.nodeid
+        when, outcome = report.when, report.outcome
         if outcome not in ("passed", "skipped"):
             self._failed += 1
         if when not in ("setup", "call", "teardown"):
@@ -173,6 +174,7 @@ class GateRun:
             return
         if state is not None and self._recorder is not None:
             self._gate_ended(info, self._recorder.fields(state), state.judged)
+            state.forget()
         else:
             self._gate_ended(info, getattr(report, RESULT_ATTRIBUTE), None)
 

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import AdapterError
@@ -79,15 +80,18 @@ class Journal:
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event. Never raises: a run must end with a verdict even when its journal cannot be written."""
+        self._event(event, _encode(fields)[1:-1])
+
+    def _event(self, event: str, fields: str) -> None:
         if os.getpid() != self._pid:
             self._disown()
             return
-        head = f'{{"seq":{self._seq},"event":"{event}","at":"{_now()}",'
-        self._append((head + _encode(fields)[1:] + "\n").encode())
+        line = f'{{"seq":{self._seq},"event":"{event}","at":"{_now()}",{fields}}}\n'
+        self._append(line.encode())
 
     def started(self, nodeid: str, worker: str) -> None:
         self.counts["started"] += 1
-        self.write("gate.started", nodeid=nodeid, worker=worker)
+        self._event("gate.started", f'"nodeid":{quote(nodeid)},"worker":{quote(worker)}')
 
     def finished(self, **fields: Any) -> None:
         self.counts["finished"] += 1

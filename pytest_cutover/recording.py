@@ -61,6 +61,11 @@ class GateState:
         self.told = False  # an error of ours says all in its message: no traceback
         self.judged: GateDecision | None = None  # right after its body, if that passed
 
+    def forget(self) -> None:
+        """Let go of what the journal has by now: ten thousand gates would keep ten megabytes."""
+        self.gate = self.judged = None
+        self.phases = []
+
     def result(self, worker: str, phases: Sequence[Phase]) -> GateResult:
         gate = self.gate
         return GateResult(
@@ -73,7 +78,7 @@ class GateState:
             notes=() if gate is None else tuple(gate.notes),
             attachments=() if gate is None else tuple(gate.attachments),
             worker=worker,
-            duration_s=sum(p.duration_s for p in phases),
+            duration_s=sum([p.duration_s for p in phases]),
         )
 
 
