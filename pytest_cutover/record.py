@@ -35,6 +35,7 @@ FORMAT = 1
 
 _CLOCK_TOLERANCE = timedelta(seconds=1)  # an NTP step of less is not worth a NO-GO
 _CLEAN_STATUS = (0, 5)  # pytest's "passed", and "nothing collected" of which the empty record tells
+_AFTER_END = ("run.problem", "run.exited")  # what a supervising parent has to add
 _MALFORMED = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RecursionError)
 
 
@@ -117,7 +118,7 @@ class _Reader:
         kind = event["event"]
         if (kind == "run.started") != (number == 0):
             raise ValueError("expected exactly one run.started, as the first event")
-        if self.exited is not None or (self.tail is not None and kind != "run.exited"):
+        if self.exited is not None or (self.tail is not None and kind not in _AFTER_END):
             raise ValueError(f"{kind} after the end of the run")
         if kind == "run.started":
             _head_values(event)  # raises now, while the line number is known
