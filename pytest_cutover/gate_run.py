@@ -49,7 +49,6 @@ class GateRun:
         self.config = config
         self.context = context
         self.journal = journal
-        self.policy = EffectivePolicy.from_json(handed["policy"])
         self.exit_status: int | None = None
         self.finisher: object = None  # given by `session`: the plugin object that ends the run
         self.begun = begun
@@ -58,6 +57,7 @@ class GateRun:
         self.pid = os.getpid()
         self._distributed = config.pluginmanager.has_plugin("dsession")
         self._recorder = None if self._distributed else start_recorder(config, handed, "main")
+        self.policy = self._recorder.policy if self._recorder else EffectivePolicy.from_json(handed["policy"])
         self._redact = Redactor(os.environ)
         self.console = Console(config, self.policy)
         self._reported: dict[str, list[tuple[str, str]]] = {}  # by node id: when, outcome
