@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import projects
 from benchmarks.figures import Comparison, Figure
-from benchmarks.timing import alternate, median_cpu_s
+from benchmarks.timing import alternate, median_cpu_s, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,11 +70,21 @@ def many(folder: Path, *, quick: bool) -> Iterator[Figure]:
             Comparison.RATIO,
             aim,
         )
-        few = alternate({"gates": small.gates(), "plain": small.plain()}, 3)
-        per_gate = (_added_kib(costs) - _added_kib(few)) / (count - small.count)
-        yield Figure(f"{what}: peak memory each", per_gate, "KiB", aim=AIM_KIB_PER_GATE)
+        yield from _memory(what, project, small)
 
 
-def _added_kib(costs: dict[str, list[Cost]]) -> float:
-    gates, plain = (statistics.median(c.peak_kib for c in costs[name]) for name in ("gates", "plain"))
-    return gates - plain
+def _memory(what: str, large: Project, small: Project) -> Iterator[Figure]:
+    """What one more gate adds to the peak of one more test: while gates run, and with the decision at the end."""
+    (running, whole), (running_few, whole_few) = _added_kib(large), _added_kib(small)
+    count = large.count - small.count
+    yield Figure(f"{what}: memory each", (running - running_few) / count, "KiB", aim=AIM_KIB_PER_GATE)
+    yield Figure(f"{what}: peak each, judged and signed", (whole - whole_few) / count, "KiB")
+
+
+def _added_kib(project: Project) -> tuple[int, int]:
+    peaks = []
+    for command in (project.gates(), project.plain()):
+        cost = run(command)
+        peaks.append((project.loop_peak_kib(), cost.peak_kib))
+    (running, whole), (running_plain, whole_plain) = peaks
+    return running - running_plain, whole - whole_plain

@@ -8,14 +8,24 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.timing import Command, clean_environ
+from benchmarks.timing import Command, clean_environ, peak_kib
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 _CONFTEST = """
+import pathlib
+import resource
+
 import pytest
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session):
+    result = yield
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pathlib.Path("loop-peak").write_text(str(peak))
+    return result
 
 class Nothing:
     def measure(self, name, value):
@@ -65,6 +75,10 @@ class Project:
         # Other plugins that happen to be installed would cost both sides the same, and hide what is measured.
         environ = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CUTOVER_KEY": str(self.folder / "key.pem")}
         return Command(argv, self.folder, environ)
+
+    def loop_peak_kib(self) -> int:
+        """Peak memory of the newest run when its last test had ended, before anything was judged."""
+        return peak_kib(int((self.folder / "loop-peak").read_text(encoding="utf-8")))
 
     def last_run(self) -> Path:
         """The newest run folder."""

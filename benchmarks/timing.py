@@ -70,8 +70,12 @@ def run(command: Command) -> Cost:
             raise BenchmarkError(
                 f"{' '.join(command.argv)}: expected exit {command.expect}, got {child.returncode}\n{tail}"
             )
-    # macOS counts the peak in bytes, Linux in KiB.
-    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
+    return Cost(usage.ru_utime + usage.ru_stime, peak_kib(usage.ru_maxrss))
+
+
+def peak_kib(ru_maxrss: int) -> int:
+    """`ru_maxrss` in KiB: macOS counts bytes."""
+    return ru_maxrss // 1024 if sys.platform == "darwin" else ru_maxrss
 
 
 def clean_environ() -> dict[str, str]:
