@@ -22,12 +22,12 @@ class TestOldEvidence:
         assert main(["verify", str(folder), "--trust", str(folder / "trust.json")]) == 0
         assert "GO (exit 0)" in capsys.readouterr().out
 
-    def test_admits_at_its_time_and_not_today(self, name: str) -> None:
+    def test_admits_while_it_held_and_not_after(self, name: str) -> None:
         """The decision held for an hour; asked about that hour it still answers yes."""
         folder = VECTORS / name
         ask = ["admit", "--digest", DIGEST, "--environment", "sandbox", "--trust", str(folder / "trust.json")]
 
-        assert main([*ask, str(folder)]) == 1
+        assert main([*ask, "--at", "2026-11-21T13:00:00Z", str(folder)]) == 1
         assert main([*ask, "--at", "2026-11-21T11:30:00Z", str(folder)]) == 0
 
 
