@@ -70,6 +70,9 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
     except CutoverError as exc:
         _take_back(context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
+    except KeyboardInterrupt:
+        _take_back(context)
+        return unsealed(conclusion, Reason.RUN_INTERRUPTED, "interrupted while the evidence was written")
     except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
         _take_back(context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")

@@ -93,12 +93,12 @@ class _Child:
             say(f"supervised: {name} is not passed on")
         for option in (o for o in dropped if o not in kept):
             say(f"supervised: addopts {option} is not used")
-        with tempfile.TemporaryFile() as handed:
-            handed.write(json.dumps(begun.handed()).encode())
-            handed.flush()
-            handed.seek(0)
-            environment = child_environment(os.environ) | {CHILD_FD: str(handed.fileno())}
-            try:
+        try:
+            with tempfile.TemporaryFile() as handed:
+                handed.write(json.dumps(begun.handed()).encode())
+                handed.flush()
+                handed.seek(0)
+                environment = child_environment(os.environ) | {CHILD_FD: str(handed.fileno())}
                 self._process = subprocess.Popen(
                     child_command(context, kept, arguments),
                     cwd=context.rootdir,
@@ -106,8 +106,10 @@ class _Child:
                     pass_fds=(handed.fileno(),),
                     start_new_session=True,
                 )
-            except OSError as exc:
-                raise AdapterError(f"cannot start pytest: {exc.strerror}") from exc
+        except OSError as exc:
+            raise AdapterError(
+                f"cannot start pytest: {exc.strerror}", hint="is the disk of temporary files full?"
+            ) from exc
 
     def wait(self) -> list[tuple[str, dict[str, object]]]:
         """The events that the parent has to add: how the child ended, and what had to be done about it."""

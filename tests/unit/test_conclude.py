@@ -176,6 +176,24 @@ class TestSeal:
         assert conclusion.decision.verdict is Verdict.NO_GO
         assert conclusion.decision.findings[0].message == "RuntimeError: the token was unplugged"
 
+    def test_interrupt_is_no_go_and_leaves_no_bundle(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ctrl-C in the last moment: the exit code will not be 0, so nothing signed may say GO."""
+        context = run_in(tmp_path)
+
+        def interrupt(folder: Path) -> None:
+            if (folder / BUNDLE).exists():
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(files, "sync_folder", interrupt)
+
+        conclusion = concluded(context)
+
+        assert codes(conclusion)[0] == "run.interrupted"
+        assert conclusion.decision.exit_code is ExitCode.UNPROVEN
+        assert not (context.run_dir / BUNDLE).exists()
+
 
 class TestUnsealed:
     """When something breaks after the decision."""
