@@ -75,6 +75,7 @@ class Project:
 
     folder: Path
     environ: dict[str, str] = field(default_factory=dict)
+    key: str | None = "none"  # CUTOVER_KEY; None leaves it to the engine to make a development key
 
     def policy(
         self,
@@ -113,7 +114,8 @@ class Project:
             if not n.startswith(("CUTOVER_", "PYTEST_", "GITHUB_", "PYTHON"))
             and n not in ("NO_COLOR", "FORCE_COLOR", "CI")
         }
-        return kept | {"CUTOVER_KEY": "none", "PYTHONIOENCODING": "utf-8"} | self.environ | changes
+        key = {} if self.key is None else {"CUTOVER_KEY": self.key}
+        return kept | key | {"PYTHONIOENCODING": "utf-8"} | self.environ | changes
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]

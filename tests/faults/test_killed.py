@@ -1,0 +1,116 @@
+"""kill -9 of every process that has a part in a run, at every stage: no GO comes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_cutover.record import fold
+from tests.faults.harness import REPORT_OPTION, assert_closed, copied, traced, under_strace, valid_go
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.plugin.projects import Project
+
+STAGES = {
+    "after the start": "def pytest_collection_modifyitems(): {kill}",
+    "mid-gate": "import pytest\n@pytest.fixture(autouse=True)\ndef f(request):\n"
+    "    yield\n    request.node.name == 'test_api' and {kill}",
+    "between gates": "def pytest_runtest_logfinish(nodeid): 'test_db' in nodeid and {kill}",
+    "after the last gate": "def pytest_sessionfinish(): {kill}",
+}
+ITSELF = "__import__('os').kill(__import__('os').getpid(), 9)"
+ITS_PARENT = "__import__('os').kill(__import__('os').getppid(), 9)"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+class TestKilledByItsGates:
+    """A process dies at a stage of the run."""
+
+    def test_pytest_alone(self, disturbed: Project, stage: str) -> None:
+        """The shell sees the signal; nothing was decided, whatever the journal says by then."""
+        disturbed.write("conftest.py", STAGES[stage].format(kill=ITSELF))
+
+        ran = disturbed.pytest("-m", "preflight")
+
+        assert ran.code == -9
+        assert not valid_go(disturbed, ran.folder)
+        assert not (ran.folder / "report.json").exists()
+        assert disturbed.cutover("verify", str(ran.folder)).code != 0
+
+    def test_supervised_child(self, disturbed: Project, stage: str) -> None:
+        """The parent lives, says what it saw, and seals the NO-GO."""
+        disturbed.write("conftest.py", STAGES[stage].format(kill=ITSELF))
+
+        ran = disturbed.cutover("run", "preflight")
+
+        assert ran.code == 11
+        assert_closed(disturbed, ran)
+        assert [e["signal"] for e in ran.events("run.exited")] == [9]
+        assert ran.codes() & {"run.journal-incomplete", "run.exit-status"}
+        assert disturbed.cutover("verify", str(ran.folder)).code == 0
+
+    def test_supervising_parent(self, disturbed: Project, stage: str) -> None:
+        """Nobody is left to decide: no bundle, and the child's journal alone is no end."""
+        disturbed.write("conftest.py", STAGES[stage].format(kill=ITS_PARENT))
+
+        ran = disturbed.cutover("run", "preflight")
+
+        assert ran.code == -9
+        assert not (ran.folder / "bundle.intoto.jsonl").exists()
+        assert not fold((ran.folder / "journal.jsonl").read_bytes().splitlines(keepends=True)).complete
+
+    def test_xdist_worker(self, disturbed: Project, stage: str) -> None:
+        """The controller lives and sees a worker gone."""
+        here = "__import__('os').environ.get('PYTEST_XDIST_WORKER') == 'gw0' and "
+        disturbed.write("conftest.py", STAGES[stage].format(kill=here + ITSELF))
+
+        ran = disturbed.pytest("-m", "preflight", "-n", "2")
+
+        reached = "gw0" in ran.text or ran.code != 0  # with two gates, gw0 may not come to every stage
+        assert ran.code in (0, 11)
+        assert_closed(disturbed, ran)
+        assert reached or ran.code == 0
+
+
+@pytest.fixture(scope="module")
+def whole(template: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that holds the log of an undisturbed run."""
+    folder = tmp_path_factory.mktemp("killed")
+    project = copied(template, folder / "whole")
+    ran = under_strace(project, project.command("-m", "preflight", REPORT_OPTION), folder / "whole.log")
+    assert ran.code == 0
+    return folder
+
+
+class TestInterruptedWhileSealing:
+    """SIGINT at each write and rename of report and bundle."""
+
+    @pytest.mark.parametrize("call", ["write", "rename"])
+    def test_interrupt(self, template: Project, whole: Path, call: str) -> None:
+        """Ctrl-C while sealing: never 0 without its evidence, never a GO with another code."""
+        calls = [c for c in traced(whole / "whole.log") if c.on_evidence and c.name == call]
+        for one in calls[-3:]:
+            name = f"int-{call}-{one.number}"
+            project = copied(template, whole / name)
+            command = project.command("-m", "preflight", REPORT_OPTION)
+            ran = under_strace(
+                project, command, whole / f"{name}.log", f"{call}:signal=INT:when={one.number}"
+            )
+
+            assert ran.code in (0, 2, 11), (name, ran.code, ran.text)
+            assert_closed(project, ran)
+
+
+def test_next_run_is_not_disturbed_by_a_dead_one(disturbed: Project) -> None:
+    """What a killed run left behind stays its own."""
+    disturbed.write("conftest.py", STAGES["mid-gate"].format(kill=ITSELF))
+    assert disturbed.pytest("-m", "preflight").code == -9
+    (disturbed.folder / "conftest.py").unlink()
+
+    ran = disturbed.pytest("-m", "preflight")
+
+    assert ran.code == 0
+    assert valid_go(disturbed, ran.folder)
