@@ -41,7 +41,6 @@ class Begun:
             "policy": self.context.policy.to_json(),
             "targets": dict(self.targets),
             "supervised": self.context.runner is Runner.SUPERVISED,
-            "gate_code_digest": self.context.gate_code_digest,
         }
 
     def stop(self) -> None:

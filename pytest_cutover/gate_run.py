@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from pytest_cutover.begin import Begun
     from pytest_cutover.context import RunContext
-    from pytest_cutover.journal import Journal
+    from pytest_cutover.gate_code import digest_code
+from pytest_cutover.journal import Journal
     from pytest_cutover.model import GateDecision, GateInfo
 
 
@@ -245,11 +246,10 @@ class GateRun:
             self.tell(Reason.RUN_EXIT_STATUS, f"pytest ended with {status}")
         elif status == pytest.ExitCode.OK and self._failed:
             self.tell(Reason.RUN_EXIT_STATUS, f"pytest ended with 0 after {self._failed} failed reports")
-        from pytest_cutover.gate_code import digest_code
-
-        digest = digest_code(self.config.rootpath, self.policy.gate_code_paths)
-        if digest != self._handed["gate_code_digest"]:
-            self.tell(Reason.GATE_CODE_CHANGED, "the gate code changed while the run was under way")
+        if self.context is not None:  # a supervised child is not asked about its own code
+            digest = digest_code(self.context.rootdir, self.policy.gate_code_paths)
+            if digest != self.context.gate_code_digest:
+                self.tell(Reason.GATE_CODE_CHANGED, "the gate code changed while the run was under way")
 
 
 def reconcile(fields: dict[str, Any], reported: Sequence[tuple[str, str]]) -> bool:

@@ -18,6 +18,7 @@ from pytest_cutover import conclude
 from pytest_cutover.begin import CHILD_FD, Begun, begin
 from pytest_cutover.errors import AdapterError
 from pytest_cutover.files import read_regular
+from pytest_cutover.gate_code import digest_code
 from pytest_cutover.journal import Journal
 from pytest_cutover.reasons import Reason
 
@@ -47,6 +48,9 @@ def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], N
         ended = _Child(context, begun, arguments, say).wait()
     finally:
         begun.stop()
+    if digest_code(context.rootdir, context.policy.gate_code_paths) != context.gate_code_digest:
+        message = "the gate code changed while the run was under way"
+        ended.insert(0, _problem(Reason.GATE_CODE_CHANGED, message))
     broken = _add_end(context, first, ended)
     concluded = conclude.judge(context)
     if broken is not None:

@@ -146,9 +146,12 @@ class TestServiceTraffic:
     def test_a_hanging_service_ends_the_sending(self, gates, gate, monkeypatch):
         monkeypatch.setattr(gates, "TRAFFIC_LIMIT_S", 0.3)
         monkeypatch.setattr(gates, "REQUEST_TIMEOUT_S", 0.1)
-        with socket_that_hangs() as server, HttpSource({"app": server.url}) as http:
-            with pytest.raises(SourceError, match="no complete answer"):
-                gates.test_service_traffic(gate, http)
+        with (
+            socket_that_hangs() as server,
+            HttpSource({"app": server.url}) as http,
+            pytest.raises(SourceError, match="no complete answer"),
+        ):
+            gates.test_service_traffic(gate, http)
 
         assert gate.values == {}
 
