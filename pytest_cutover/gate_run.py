@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cutover.gate_code import digest_code
 from pytest_cutover.gcpause import gc_paused
 from pytest_cutover.model import EffectivePolicy, ExitCode
 from pytest_cutover.reasons import Reason
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.begin import Begun
     from pytest_cutover.context import RunContext
-    from pytest_cutover.gate_code import digest_code
-from pytest_cutover.journal import Journal
+    from pytest_cutover.journal import Journal
     from pytest_cutover.model import GateDecision, GateInfo
 
 

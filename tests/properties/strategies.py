@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -388,7 +389,9 @@ def bad_policy(rng: Random, run: Run) -> None:
     run.policy = replace(run.policy, **rng.choice(changes))
 
 
-FAULTS = (
+Fault = Callable[[Random, Run], None]
+
+FAULTS: tuple[Fault, ...] = (
     bad_value,
     few_samples,
     measured_twice,
@@ -429,6 +432,18 @@ def _faulty(rng: Random) -> Run:
     return run
 
 
+def small_runs(fault: Fault) -> list[Run]:
+    """Runs of one gate with this fault alone: enough of them for each of its variants."""
+    out = []
+    for seed in range(400):
+        rng = Random(seed)
+        run = _clean(rng)
+        if len(run.events) <= 6:
+            fault(rng, run)
+            out.append(replace(run, faults=(fault.__name__,)))
+    return out[: 30 if fault in (bad_value, bad_phase, bad_subtest) else 5]
+
+
 # -- strategies ------------------------------------------------------------------------------
 #
 # One drawn number seeds a generator: three times the cases in the same time as drawing every choice.
@@ -445,7 +460,9 @@ class Choices(Random):
         return f"Choices({self._number})"
 
     def subset(self, count: int) -> set[int]:
-        """Which of `count` things to take: some, or all."""
+        """Which of `count` things to take: one, some, or all. One alone is what hides best, so half the time."""
+        if count and self.random() < 0.5:
+            return {self.randrange(count)}
         mask = self.randint(1, 2**count - 1) if count else 0
         return {i for i in range(count) if mask >> i & 1}
 

@@ -17,11 +17,13 @@ import json
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import assume, given, note
 
 from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.model import PolicySignature, Verdict
 from tests.properties.strategies import (
+    FAULTS,
     Choices,
     Run,
     any_runs,
@@ -31,6 +33,7 @@ from tests.properties.strategies import (
     decided,
     faulty_runs,
     rank,
+    small_runs,
 )
 from tests.unit.evidence import runs as sealed_runs
 from tests.unit.journals import encode, sign
@@ -38,6 +41,7 @@ from tests.unit.journals import encode, sign
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tests.properties.strategies import Fault
     from tests.unit.journals import Event
 
 Path = tuple[Any, ...]
@@ -232,6 +236,21 @@ class TestForgedJournal:
         changed = without(event, path, nulled=rng.random() < 0.5)
 
         never_better(run, sign([*run.events[:number], changed, *run.events[number + 1 :]]))
+
+    @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f.__name__)
+    def test_no_value_of_a_small_run_helps(self, fault: Fault) -> None:
+        """Every value of every event in turn, of runs whose one fault it may be."""
+        for run in small_runs(fault):
+            base = rank(run.decided())
+            for number, event in enumerate(run.events):
+                if event["event"] == "run.problem":
+                    continue
+                for path in values(event):
+                    for nulled in (True, False):
+                        changed = without(event, path, nulled=nulled)
+                        events = [*run.events[:number], changed, *run.events[number + 1 :]]
+                        better = rank(decided(sign(events), run)) > base
+                        assert not better or spares_optional(run, event, path), (path, nulled, run)
 
     @cases()
     @given(faulty_runs(), choices())
