@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from benchmarks.figures import Comparison, Figure
@@ -21,7 +22,7 @@ with open(sys.argv[1], "w") as file:
     json.dump(sorted(sys.modules), file)
 sys.exit(status)
 """
-_WITH = ["-p", "pytest_cutover"]
+_OURS = "pytest_cutover"
 AIM_MODULES = 3
 AIM_MS = 5.0
 
@@ -34,10 +35,11 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
         "import pytest\n@pytest.mark.parametrize('n', range(2000))\ndef test_many(n):\n    pass\n",
         encoding="utf-8",
     )
-    added = modules(folder, _WITH) - modules(folder, [])
+    without = ["-p", f"no:{_OURS}"]
+    added = modules(folder, []) - modules(folder, without)
     yield Figure("idle: modules", len(added), "modules", aim=AIM_MODULES)
     costs = alternate(
-        {"with": _pytest(folder, "test_one.py", *_WITH), "without": _pytest(folder, "test_one.py")},
+        {"with": _pytest(folder, "test_one.py"), "without": _pytest(folder, "test_one.py", *without)},
         9 if quick else 41,
     )
     yield Figure(
@@ -50,7 +52,7 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
         AIM_MS,
     )
     costs = alternate(
-        {"with": _pytest(folder, "test_many.py", *_WITH), "without": _pytest(folder, "test_many.py")},
+        {"with": _pytest(folder, "test_many.py"), "without": _pytest(folder, "test_many.py", *without)},
         3 if quick else 9,
     )
     yield Figure(
@@ -66,25 +68,16 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
 def modules(folder: Path, options: list[str]) -> set[str]:
     """The modules that are loaded after pytest ran one test."""
     listing = folder / "modules.json"
-    argv = [
-        sys.executable,
-        "-c",
-        _MODULES,
-        str(listing),
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *options,
-        "test_one.py",
-    ]
-    run(Command(argv, folder, _ENVIRON))
+    argv = [sys.executable, "-c", _MODULES, str(listing), *_quiet(), *options, "test_one.py"]
+    run(Command(argv, folder))
     return set(json.loads(listing.read_text(encoding="utf-8")))
 
 
-_ENVIRON = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-
-
 def _pytest(folder: Path, *arguments: str) -> Command:
-    return Command(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments], folder, _ENVIRON
-    )
+    return Command([sys.executable, "-m", "pytest", *_quiet(), *arguments], folder)
+
+
+def _quiet() -> list[str]:
+    """Options that leave out every installed plugin but ours; pytest still looks for plugins, as it does for users."""
+    others = {e.name for e in entry_points(group="pytest11")} - {_OURS}
+    return ["-q", *(f"-pno:{name}" for name in sorted({"cacheprovider", *others}))]
