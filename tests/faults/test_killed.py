@@ -8,6 +8,7 @@ import pytest
 
 from pytest_cutover.record import fold
 from tests.faults.harness import REPORT_OPTION, assert_closed, copied, traced, under_strace, valid_go
+from tests.faults.project import LEAN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ class TestKilledByItsGates:
         """The shell sees the signal; nothing was decided, whatever the journal says by then."""
         disturbed.write("conftest.py", STAGES[stage].format(kill=ITSELF))
 
-        ran = disturbed.pytest("-m", "preflight")
+        ran = disturbed.pytest(*LEAN, "-m", "preflight")
 
         assert ran.code == -9
         assert not valid_go(disturbed, ran.folder)
@@ -44,7 +45,7 @@ class TestKilledByItsGates:
         """The parent lives, says what it saw, and seals the NO-GO."""
         disturbed.write("conftest.py", STAGES[stage].format(kill=ITSELF))
 
-        ran = disturbed.cutover("run", "preflight")
+        ran = disturbed.cutover("run", "preflight", "--", *LEAN)
 
         assert ran.code == 11
         assert_closed(disturbed, ran)
@@ -56,7 +57,7 @@ class TestKilledByItsGates:
         """Nobody is left to decide: no bundle, and the child's journal alone is no end."""
         disturbed.write("conftest.py", STAGES[stage].format(kill=ITS_PARENT))
 
-        ran = disturbed.cutover("run", "preflight")
+        ran = disturbed.cutover("run", "preflight", "--", *LEAN)
 
         assert ran.code == -9
         assert not (ran.folder / "bundle.intoto.jsonl").exists()
@@ -80,7 +81,9 @@ def whole(template: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that holds the log of an undisturbed run."""
     folder = tmp_path_factory.mktemp("killed")
     project = copied(template, folder / "whole")
-    ran = under_strace(project, project.command("-m", "preflight", REPORT_OPTION), folder / "whole.log")
+    ran = under_strace(
+        project, project.command(*LEAN, "-m", "preflight", REPORT_OPTION), folder / "whole.log"
+    )
     assert ran.code == 0
     return folder
 
@@ -95,7 +98,7 @@ class TestInterruptedWhileSealing:
         for one in calls[-3:]:
             name = f"int-{call}-{one.number}"
             project = copied(template, whole / name)
-            command = project.command("-m", "preflight", REPORT_OPTION)
+            command = project.command(*LEAN, "-m", "preflight", REPORT_OPTION)
             ran = under_strace(
                 project, command, whole / f"{name}.log", f"{call}:signal=INT:when={one.number}"
             )
@@ -107,10 +110,10 @@ class TestInterruptedWhileSealing:
 def test_next_run_is_not_disturbed_by_a_dead_one(disturbed: Project) -> None:
     """What a killed run left behind stays its own."""
     disturbed.write("conftest.py", STAGES["mid-gate"].format(kill=ITSELF))
-    assert disturbed.pytest("-m", "preflight").code == -9
+    assert disturbed.pytest(*LEAN, "-m", "preflight").code == -9
     (disturbed.folder / "conftest.py").unlink()
 
-    ran = disturbed.pytest("-m", "preflight")
+    ran = disturbed.pytest(*LEAN, "-m", "preflight")
 
     assert ran.code == 0
     assert valid_go(disturbed, ran.folder)

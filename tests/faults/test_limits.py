@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.harness import REPORT_OPTION, assert_closed, valid_go
+from tests.faults.project import LEAN
 
 if TYPE_CHECKING:
     from tests.plugin.projects import Project
@@ -22,8 +23,8 @@ BOTH = pytest.mark.parametrize("runner", ["in-process", "supervised"])
 
 def command(project: Project, runner: str) -> list[str]:
     if runner == "supervised":
-        return [sys.executable, "-m", "pytest_cutover", "run", "preflight", REPORT_OPTION]
-    return project.command("-m", "preflight", REPORT_OPTION)
+        return [sys.executable, "-m", "pytest_cutover", "run", "preflight", REPORT_OPTION, "--", *LEAN]
+    return project.command(*LEAN, "-m", "preflight", REPORT_OPTION)
 
 
 @BOTH
