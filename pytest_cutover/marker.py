@@ -66,5 +66,6 @@ def _check_marker(where: str, key: str, value: object) -> None:
 
 
 def _first_line(item: pytest.Item) -> str | None:
-    doc = getattr(getattr(item, "obj", None), "__doc__", None)
+    obj = getattr(item, "obj", None)
+    doc = None if obj is None else obj.__doc__  # from 3.13 on None has a docstring of its own
     return doc.strip().splitlines()[0] if isinstance(doc, str) and doc.strip() else None
