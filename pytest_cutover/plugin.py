@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Sequence
 
-    from pytest_cutover.gate_run import GateRun
+    from pytest_cutover.run.gate_run import GateRun
 
 RUN: pytest.StashKey[GateRun] = pytest.StashKey()
 _LEFT_OUT = pytest.StashKey[int]()
@@ -96,13 +96,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None and not _may_ask_for_gates(config, config.option):
         return
-    from pytest_cutover import session as engine
+    from pytest_cutover.run import session as engine
 
     if workerinput is not None:
         if "cutover" in workerinput:
             engine.start_worker(config, workerinput["cutover"])
         return
-    phase = engine.asked_for(config)
+    phase = engine.asked_for(config, _typed_expressions(config))
     if phase is not None:
         config.stash[RUN] = engine.start(config, phase)
 
@@ -116,7 +116,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not gates:
         return
     if any("::" in arg for arg in config.args) and not hasattr(config, "workerinput"):
-        from pytest_cutover import session as engine
+        from pytest_cutover.run import session as engine
 
         config.stash[RUN] = engine.start_for_items(config, gates)
         return
@@ -142,11 +142,11 @@ def _may_ask_for_gates(config: pytest.Config, option: argparse.Namespace) -> boo
     ours, known = (
         {re.split(r"[:(]", line)[0].strip() for line in m} for m in (_MARKERS, config.getini("markers"))
     )
-    expressions = " ".join([option.markexpr or "", *typed_expressions(config)])
+    expressions = " ".join([option.markexpr or "", *_typed_expressions(config)])
     return not set(re.findall(r"\w+", expressions)) <= (known - ours) | {"and", "or", "not"}
 
 
-def typed_expressions(config: pytest.Config) -> list[str]:
+def _typed_expressions(config: pytest.Config) -> list[str]:
     """Every `-m` of the command line; pytest itself keeps the last one only."""
     args = config.invocation_params.args
     after = [b for a, b in pairwise(args) if re.fullmatch(r"-[a-zA-Z]*m", str(a))]
@@ -180,6 +180,6 @@ class ExitGuard:
             return run.ended_with(exc)
         if is_worker or not self.is_asked(config):
             return result
-        from pytest_cutover import session as engine
+        from pytest_cutover.run import session as engine
 
         return engine.guard_exit(config, config.stash.get(RUN, None), result, self._option)

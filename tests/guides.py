@@ -37,7 +37,7 @@ _BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _VARIES = (
-    (r"\d{8}T\d{6}Z-[0-9a-f]{8}", "RUN"),
+    (r"\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}", "RUN"),
     (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z| UTC)?", "TIME"),
     (r"\b[0-9a-f]{12,64}\b", "HEX"),
     (r"\b\d+\.\d+(?:E[+-]\d+)?", "N"),

@@ -19,10 +19,10 @@ def run(arguments: Sequence[str]) -> int:
     """Exit as the decision says: 0, 10, 11 or 12; 2 when the run could not begin."""
     own, passed = _split(arguments)
     options = _parser().parse_args(own)
-    from pytest_cutover import supervisor
-    from pytest_cutover.context import RunOptions, prepare
     from pytest_cutover.model import Runner
     from pytest_cutover.report.terminal import Style, evidence_lines, verdict_block
+    from pytest_cutover.run import supervisor
+    from pytest_cutover.run.context import RunOptions, prepare
 
     context = prepare(
         RunOptions(

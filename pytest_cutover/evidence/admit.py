@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.trust import Anchor
 
 _ALGORITHMS = {"sha256": (64,), "sha384": (96,), "sha512": (128,), "gitCommit": (40, 64), "gitTree": (40, 64)}
-_RUN_ID = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z-[0-9a-f]+")
+_RUN_ID = re.compile(
+    r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2}(?:[.][0-9]{3})?)Z-[0-9a-f]+"
+)
 
 _LONGEST_RUN = timedelta(days=1)
 """A run begun longer ago than this was decided before; policies end runs after 30 minutes by default."""

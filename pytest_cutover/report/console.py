@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_cutover.conclude import Conclusion
-    from pytest_cutover.context import RunContext
     from pytest_cutover.model import EffectivePolicy, GateDecision, GateInfo
+    from pytest_cutover.run.conclude import Conclusion
+    from pytest_cutover.run.context import RunContext
 
 
 class Console:

@@ -9,8 +9,8 @@ from pytest_cutover.reasons import Weight
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_cutover.context import RunContext
     from pytest_cutover.model import Decision
+    from pytest_cutover.run.context import RunContext
 
 
 def add_suite_properties(config: pytest.Config, decision: Decision, context: RunContext) -> None:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_cutover.context import RunContext
     from pytest_cutover.model import Decision, Finding, GateDecision, JudgedMeasurement
+    from pytest_cutover.run.context import RunContext
 
 _SIGNS = {"green": "✓", "red": "✗", "unproven": "!", "hold": "…", "left": "–"}
 _ASCII = {

@@ -100,7 +100,7 @@ BEYOND = (
             "decide-patched",
             "a conftest replaces the function that decides",
             {
-                _CONFTEST: "import dataclasses\nfrom pytest_cutover import conclude\nfrom pytest_cutover.model import ExitCode, Verdict\n\nreal = conclude.decide\n\ndef decide(*a, **k):\n    return dataclasses.replace(real(*a, **k), verdict=Verdict.GO, exit_code=ExitCode.GO, findings=())\n\nconclude.decide = decide\n",
+                _CONFTEST: "import dataclasses\nfrom pytest_cutover.run import conclude\nfrom pytest_cutover.model import ExitCode, Verdict\n\nreal = conclude.decide\n\ndef decide(*a, **k):\n    return dataclasses.replace(real(*a, **k), verdict=Verdict.GO, exit_code=ExitCode.GO, findings=())\n\nconclude.decide = decide\n",
                 ONE_FILE: gate_module(RED),
             },
         ),

@@ -101,7 +101,8 @@ class _Path(type(Path())):  # type: ignore[misc] # the concrete class of this sy
 
 def install() -> None:
     """Put the faults under the journal and under the atomic files."""
-    from pytest_cutover import files, journal
+    from pytest_cutover import files
+    from pytest_cutover.run import journal
 
     for module, name in ((journal, "journal"), (files, "files")):
         vars(module)["os"] = _Os(name)

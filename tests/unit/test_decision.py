@@ -200,7 +200,7 @@ SCENARIOS: dict[Reason, Callable[[], Decision]] = {
 }
 
 ELSEWHERE = {
-    Reason.EVIDENCE_NOT_WRITTEN: "only conclude.seal can know (tests/unit/test_conclude.py)",
+    Reason.EVIDENCE_NOT_WRITTEN: "only conclude.seal can know (tests/unit/run/test_conclude.py)",
     Reason.GATE_INVALID: "a marker that cannot be used is a pytest.UsageError; the code is reserved",
 }
 

@@ -66,7 +66,7 @@ class TestIdle:
     def test_an_expression_that_names_a_phase_is_looked_at_without_heavy_libraries(self, folder):
         ours = modules("with", folder, "-q", "-m", "not preflight")
 
-        assert "pytest_cutover.session" in ours
+        assert "pytest_cutover.run.session" in ours
         assert ours & {"httpx", "pydantic", "cryptography", "jsonschema", "starlette"} == set()
 
     def test_a_conftest_that_registers_a_phase_itself_changes_nothing(self, folder):

@@ -182,7 +182,7 @@ LIES = (
             import pytest
 
             try:
-                import pytest_cutover.session
+                import pytest_cutover.run.session
                 LOADED = pytest_cutover
             except ImportError:
                 LOADED = None

@@ -10,7 +10,7 @@ from _pytest.junitxml import xml_key  # the key that report/junit.py uses
 from pytest_cutover.report.junit import add_suite_properties
 from tests.unit import journals
 from tests.unit.journals import measurement
-from tests.unit.test_conclude import run_in
+from tests.unit.run.test_conclude import run_in
 from tests.unit.test_decision import one_gate
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from pytest_cutover.report.terminal import (
 from tests.unit import journals
 from tests.unit.evidence.runs import signer
 from tests.unit.journals import gate_finished, measurement
-from tests.unit.test_conclude import run_in
+from tests.unit.run.test_conclude import run_in
 from tests.unit.test_decision import SCENARIOS, one_gate, with_phases
 
 if TYPE_CHECKING:
@@ -254,8 +254,8 @@ class TestEvidenceLines:
 
 def test_gate_finished_of_the_scenarios_is_what_the_recorder_writes() -> None:
     """The journals of these tests have the very fields that the engine writes."""
-    from pytest_cutover.events import payload
     from pytest_cutover.record import gate_result
+    from pytest_cutover.run.events import payload
 
     event = gate_finished("ready", measurement(samples=3, limit=journals.limit().to_json()))
     written = {"event": "gate.finished", "at": journals.AT} | payload(gate_result(event))

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from pytest_cutover import files
-from pytest_cutover.conclude import Conclusion, judge, report_path, seal, unsealed
-from pytest_cutover.context import RunContext
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.reasons import Reason
+from pytest_cutover.run.conclude import Conclusion, judge, report_path, seal, unsealed
+from pytest_cutover.run.context import RunContext
 from tests.unit import journals
 from tests.unit.evidence.runs import signer
 

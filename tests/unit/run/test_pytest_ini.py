@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_cutover.pytest_ini import addopts, kept_options
+from pytest_cutover.run.pytest_ini import addopts, kept_options
 
 if TYPE_CHECKING:
     from pathlib import Path

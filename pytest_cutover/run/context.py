@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.gate_code import digest_code
 from pytest_cutover.model import EffectivePolicy, Runner, SignerKind, Subject
+from pytest_cutover.run.gate_code import digest_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -100,7 +100,9 @@ def prepare(
     # After the policy: a mistake there should not leave a fresh development key behind.
     signer = load_signer(environ, rootdir, option=options.key, say=say)
     given = list(options.subjects) or _listed(environ.get("CUTOVER_SUBJECT"))
-    run_id = f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    begun = now.astimezone(UTC)
+    # To the millisecond, so that names sort as the runs were begun.
+    run_id = f"{begun:%Y%m%dT%H%M%S}.{begun.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
     return RunContext(
         run_id=run_id,
         nonce=secrets.token_hex(16),

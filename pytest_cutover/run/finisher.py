@@ -13,8 +13,8 @@ from pytest_cutover.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from pytest_cutover.context import RunContext
-    from pytest_cutover.gate_run import GateRun
+    from pytest_cutover.run.context import RunContext
+    from pytest_cutover.run.gate_run import GateRun
 
 
 class Finisher:
@@ -43,8 +43,8 @@ class Finisher:
     def _decide(
         self, session: pytest.Session, run: GateRun, context: RunContext
     ) -> Generator[None, object, object]:
-        from pytest_cutover import conclude
         from pytest_cutover.report import junit
+        from pytest_cutover.run import conclude
 
         concluded = conclude.judge(context)
         if run.journal.broken is not None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cutover.alarm import Alarm, GateTimeout
 from pytest_cutover.decision import judge_gate
 from pytest_cutover.errors import CutoverError, MeasurementError
-from pytest_cutover.events import payload
 from pytest_cutover.gate import Gate
 from pytest_cutover.marker import gate_info
 from pytest_cutover.model import GateInfo, GateResult, Phase
 from pytest_cutover.reasons import Weight
+from pytest_cutover.run.alarm import Alarm, GateTimeout
+from pytest_cutover.run.events import payload
 
 if TYPE_CHECKING:
     import warnings

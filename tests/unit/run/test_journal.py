@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.errors import AdapterError
-from pytest_cutover.journal import Journal
 from pytest_cutover.model import parse_rfc3339
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import fold
+from pytest_cutover.run.journal import Journal
 from tests.unit import journals
 
 if TYPE_CHECKING:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
 from pytest_cutover.files import read_regular, write_atomic
-from pytest_cutover.gcpause import gc_paused
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
+from pytest_cutover.run.gcpause import gc_paused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_cutover.context import RunContext
     from pytest_cutover.model import RunRecord
+    from pytest_cutover.run.context import RunContext
 
 
 @dataclass(frozen=True, slots=True)

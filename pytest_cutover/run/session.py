@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_cutover.begin import begin, handed_by_parent
-from pytest_cutover.context import RunOptions, prepare
 from pytest_cutover.errors import CutoverError
-from pytest_cutover.finisher import Finisher
-from pytest_cutover.gate_run import GateRun
-from pytest_cutover.journal import Journal
 from pytest_cutover.model import EffectivePolicy, ExitCode, Runner
 from pytest_cutover.phases import asked_phases, misspelt
-from pytest_cutover.plugin import typed_expressions
-from pytest_cutover.worker import Worker
+from pytest_cutover.run.begin import begin, handed_by_parent
+from pytest_cutover.run.context import RunOptions, prepare
+from pytest_cutover.run.finisher import Finisher
+from pytest_cutover.run.gate_run import GateRun
+from pytest_cutover.run.journal import Journal
+from pytest_cutover.run.worker import Worker
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 _INFORMATIONAL = frozenset(
@@ -45,8 +44,8 @@ _PARTS = tuple(
 # -- is a gate run asked for? ----------------------------------------------------------------
 
 
-def asked_for(config: pytest.Config) -> str | None:
-    """The plan to run, or None when `-m` names no phase.
+def asked_for(config: pytest.Config, typed: Iterable[str]) -> str | None:
+    """The plan to run, or None when `-m` names no phase; `typed` is every `-m` of the command line.
 
     Raises:
         pytest.UsageError: a misspelt phase, two phases, or a plan and another phase.
@@ -59,9 +58,9 @@ def asked_for(config: pytest.Config) -> str | None:
             f"-m {expression}: no marker is called {wrong[0]!r}; did you mean {wrong[1]!r}?"
         )
     phases = sorted(asked_phases(expression))
-    for typed in typed_expressions(config):
-        if asked_phases(typed) and not phases and not config.option.cutover_plan:
-            raise pytest.UsageError(f"-m {typed}: a later -m {expression} took its place; give one -m")
+    for earlier in typed:
+        if asked_phases(earlier) and not phases and not config.option.cutover_plan:
+            raise pytest.UsageError(f"-m {earlier}: a later -m {expression} took its place; give one -m")
     if len(phases) > 1:
         raise pytest.UsageError(f"-m {expression}: a gate run judges one phase, got {' and '.join(phases)}")
     plan: str | None = config.option.cutover_plan

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover import fixtures
-from pytest_cutover.events import info_json
-from pytest_cutover.journal import disown
 from pytest_cutover.model import EffectivePolicy, ExitCode
-from pytest_cutover.recording import (
+from pytest_cutover.redact import Redactor
+from pytest_cutover.run.events import info_json
+from pytest_cutover.run.journal import disown
+from pytest_cutover.run.recording import (
     GATE_ATTRIBUTE,
     RESULT_ATTRIBUTE,
     Recorder,
 )
-from pytest_cutover.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cutover.gate_code import digest_code
-from pytest_cutover.gcpause import gc_paused
 from pytest_cutover.model import EffectivePolicy, ExitCode
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import gate_info
-from pytest_cutover.recording import (
+from pytest_cutover.redact import Redactor
+from pytest_cutover.report.console import Console
+from pytest_cutover.run.gate_code import digest_code
+from pytest_cutover.run.gcpause import gc_paused
+from pytest_cutover.run.recording import (
     GATE_ATTRIBUTE,
     RESULT_ATTRIBUTE,
     VERDICT_ATTRIBUTE,
     redact_longrepr,
 )
-from pytest_cutover.redact import Redactor
-from pytest_cutover.report.console import Console
-from pytest_cutover.worker import collected, start_recorder
+from pytest_cutover.run.worker import collected, start_recorder
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from pytest_cutover.begin import Begun
-    from pytest_cutover.context import RunContext
-    from pytest_cutover.journal import Journal
     from pytest_cutover.model import GateDecision, GateInfo
+    from pytest_cutover.run.begin import Begun
+    from pytest_cutover.run.context import RunContext
+    from pytest_cutover.run.journal import Journal
 
 
 class GateRun:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_cutover import supervisor
-from pytest_cutover.conclude import judge
 from pytest_cutover.model import ExitCode, Runner, Verdict
-from pytest_cutover.supervisor import child_command, child_environment
+from pytest_cutover.run import supervisor
+from pytest_cutover.run.conclude import judge
+from pytest_cutover.run.supervisor import child_command, child_environment
 from tests.unit import journals
-from tests.unit.test_conclude import fresh, run_in
+from tests.unit.run.test_conclude import fresh, run_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_cutover.context import RunContext
+    from pytest_cutover.run.context import RunContext
 
 ENDED: list[tuple[str, dict[str, object]]] = [("run.exited", {"status": 11})]
 

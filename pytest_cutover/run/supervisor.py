@@ -14,20 +14,20 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
-from pytest_cutover import conclude
-from pytest_cutover.begin import CHILD_FD, Begun, begin
 from pytest_cutover.errors import AdapterError
 from pytest_cutover.files import read_regular
-from pytest_cutover.gate_code import digest_code
-from pytest_cutover.journal import Journal
 from pytest_cutover.reasons import Reason
+from pytest_cutover.run import conclude
+from pytest_cutover.run.begin import CHILD_FD, Begun, begin
+from pytest_cutover.run.gate_code import digest_code
+from pytest_cutover.run.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
-    from pytest_cutover.conclude import Conclusion
-    from pytest_cutover.context import RunContext
+    from pytest_cutover.run.conclude import Conclusion
+    from pytest_cutover.run.context import RunContext
 
 _ORDERLY_S = 3  # the child keeps the same deadline, and ends more tidily than a signal does
 _GRACE_S = 10  # from a polite signal to SIGKILL
@@ -88,7 +88,7 @@ class _Child:
     def __init__(
         self, context: RunContext, begun: Begun, arguments: Sequence[str], say: Callable[[str], None]
     ) -> None:
-        from pytest_cutover.pytest_ini import addopts, kept_options
+        from pytest_cutover.run.pytest_ini import addopts, kept_options
 
         self._context = context
         dropped = addopts(context.rootdir)

@@ -6,11 +6,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.context import EMBEDDED, RunContext
 from pytest_cutover.errors import AdapterError
-from pytest_cutover.journal import Journal
 from pytest_cutover.model import Runner
 from pytest_cutover.record import FORMAT
+from pytest_cutover.run.context import EMBEDDED, RunContext
+from pytest_cutover.run.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

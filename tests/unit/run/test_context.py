@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cutover.context import RunContext, RunOptions, parse_subject, prepare
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.model import PolicySignature, Runner, SignerKind, Subject
+from pytest_cutover.run.context import RunContext, RunOptions, parse_subject, prepare
 from tests.unit.journals import NOW
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class TestPrepare:
         assert (context.policy.environment, context.policy.plan) == ("sandbox", "preflight")
         assert context.policy.signature is PolicySignature.UNSIGNED
         assert (context.signer, context.signer_kind) == (None, SignerKind.NONE)
-        assert re.fullmatch(r"20261121T084800Z-[0-9a-f]{8}", context.run_id)
+        assert re.fullmatch(r"20261121T084800\.000Z-[0-9a-f]{8}", context.run_id)
         assert context.run_dir == tmp_path / "var/cutover/runs" / context.run_id
         assert re.fullmatch(r"[0-9a-f]{32}", context.nonce)
         assert set(context.versions) == {"pytest-cutover", "pytest", "python"}

@@ -1,0 +1,1 @@
+"""A gate run, from its first line in the journal to its sealed end."""
