@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_cutover.policy.positions import Node, Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,36 @@ class PolicyError(ConfigError):
         for issue in self.issues:
             lines += [f"  {issue.text}", f"      hint: {issue.hint}"]
         super().__init__("\n".join(lines), hint=f"cutover policy check {first.file}")
+
+
+def mistake(node: Node, message: str, hint: str) -> Issue:
+    """What must be changed about a value before the policy can be used."""
+    return Issue(node.document.name, node.key_line, where(node.path), message, hint)
+
+
+def note(node: Node, message: str, hint: str) -> Issue:
+    """What is worth knowing about a value, and stops nothing."""
+    return Issue(node.document.name, node.key_line, where(node.path), message, hint, note=True)
+
+
+def where(path: Path) -> str:
+    """A path as messages show it."""
+    return "/".join(str(part) for part in path)
+
+
+def duplicates(node: Node | None, hint: str) -> Iterator[Issue]:
+    """Values that stand in a list more than once; 1 and 1.0 are the same."""
+    if node is None:
+        return
+    values = [i.value for i in node.items() if isinstance(i.value, str | int | Decimal)]
+    for value, count in Counter(values).items():
+        if count > 1:
+            yield mistake(node, f"expected different values, got {shown(value)} {count} times", hint)
+
+
+def is_number(value: object) -> bool:
+    """Whether a parsed value is a number; true and false are none."""
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def shown(value: Any) -> str:

@@ -79,17 +79,24 @@ class Node:
             node = None if node is None else node.get(key)
         return node
 
-    def members(self) -> Iterator[tuple[str, Node]]:
-        """Keys and values of an object; nothing for anything else."""
-        if isinstance(self.value, dict):
-            for key, value in self.value.items():
-                yield key, Node(self.document, (*self.path, key), value)
+    def members(self, *keys: str) -> Iterator[tuple[str, Node]]:
+        """Keys and values of the object under `keys` (none: this one); nothing for anything else."""
+        node = self.at(*keys)
+        if node is not None and isinstance(node.value, dict):
+            for key, value in node.value.items():
+                yield key, Node(self.document, (*node.path, key), value)
 
-    def items(self) -> Iterator[Node]:
-        """Elements of a list; nothing for anything else."""
-        if isinstance(self.value, list):
-            for index, value in enumerate(self.value):
-                yield Node(self.document, (*self.path, index), value)
+    def children(self, *keys: str) -> Iterator[Node]:
+        """The values of `members`."""
+        for _, child in self.members(*keys):
+            yield child
+
+    def items(self, *keys: str) -> Iterator[Node]:
+        """Elements of the list under `keys` (none: this one); nothing for anything else."""
+        node = self.at(*keys)
+        if node is not None and isinstance(node.value, list):
+            for index, value in enumerate(node.value):
+                yield Node(self.document, (*node.path, index), value)
 
     def walk(self) -> Iterator[Node]:
         """This node and everything below it, in document order."""

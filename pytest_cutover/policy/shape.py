@@ -25,7 +25,7 @@ from pytest_cutover.policy.document import (
     Settings,
     Subject,
 )
-from pytest_cutover.policy.issues import Issue, did_you_mean, shown
+from pytest_cutover.policy.issues import Issue, did_you_mean, shown, where
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,11 +122,6 @@ def _check_format(document: Located) -> Issue | None:
         f"expected {FORMAT}, got {shown(value)}",
         f"this version reads format {FORMAT}; a newer format needs a newer pytest-cutover",
     )
-
-
-def where(path: Path) -> str:
-    """A path as messages show it."""
-    return "/".join(str(part) for part in path)
 
 
 def _issue(document: Located, path: Path, message: str, hint: str, *, key: bool = False) -> Issue:
