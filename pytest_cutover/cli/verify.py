@@ -18,7 +18,7 @@ from pytest_cutover.model import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_cutover.evidence.statements import DecisionClaims
+    from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.keys.trust import Anchor
 
 VALID, INVALID = 0, 1

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from datetime import UTC
 from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover import __version__, strictjson
-from pytest_cutover.errors import EvidenceError
+from pytest_cutover import __version__
 from pytest_cutover.evidence.envelope import envelope_digest
-from pytest_cutover.model import ExitCode, Runner, SignerKind, Subject, Verdict, parse_rfc3339, rfc3339
+from pytest_cutover.model import Verdict, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +44,7 @@ SLSA_VERSION = "1.0"
 REPORT_NAME = "report.json"
 
 _RESULTS = {Verdict.GO: "PASSED", Verdict.GO_WITH_GUARDS: "WARNED"}
-_LEVELS = {Verdict.GO: ["CUTOVER_GO"], Verdict.GO_WITH_GUARDS: ["CUTOVER_GO_WITH_GUARDS"]}
+LEVELS = {Verdict.GO: ["CUTOVER_GO"], Verdict.GO_WITH_GUARDS: ["CUTOVER_GO_WITH_GUARDS"]}
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 _URN_SAFE = re.compile(r"[A-Za-z0-9._~-]+")
@@ -136,11 +134,11 @@ def decision_summary(
 
     `verificationResult` is PASSED for GO and GO-WITH-GUARDS alone.
     """
-    levels = _LEVELS.get(decision.verdict, [])
+    levels = LEVELS.get(decision.verdict, [])
     predicate = {
         "verifier": {"id": VERIFIER, "version": {"pytest-cutover": __version__}},
         "timeVerified": rfc3339(decision.decided_at),
-        "resourceUri": _environment_uri(policy.environment),
+        "resourceUri": environment_uri(policy.environment),
         "policy": _resource(_policy_uri(policy), policy.digest),
         "inputAttestations": [{"digest": {"sha256": envelope_digest(e)}} for e in envelopes],
         "verificationResult": "PASSED" if levels else "FAILED",
@@ -189,212 +187,6 @@ def finding_summary(finding: Finding) -> dict[str, str]:
     return out
 
 
-# -- reading ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """A parsed statement of ours; parse only what was verified."""
-
-    predicate_type: str
-    subjects: tuple[Subject, ...]
-    predicate: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionClaims:
-    """What a signed decision says."""
-
-    verdict: Verdict
-    exit_code: ExitCode
-    decided_at: datetime
-    expires_at: datetime
-    environment: str
-    sandbox: bool
-    run_id: str
-    nonce: str
-    plan: str
-    runner: Runner
-    signer: SignerKind
-    subjects: tuple[Subject, ...]
-    policy_uri: str
-    policy_digest: str
-    findings: tuple[Mapping[str, str], ...]
-    report_digest: str
-    inputs: tuple[str, ...]
-
-    @property
-    def is_go(self) -> bool:
-        return self.verdict in _LEVELS
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "verdict": self.verdict.value,
-            "exit_code": int(self.exit_code),
-            "decided_at": rfc3339(self.decided_at),
-            "expires_at": rfc3339(self.expires_at),
-            "environment": self.environment,
-            "sandbox": self.sandbox,
-            "run_id": self.run_id,
-            "plan": self.plan,
-            "runner": self.runner.value,
-            "signer": self.signer.value,
-            "subjects": [{"name": s.name, "digest": dict(s.digest)} for s in self.subjects],
-            "policy": {"uri": self.policy_uri, "digest": self.policy_digest},
-            "findings": [dict(f) for f in self.findings],
-            "report": {"sha256": self.report_digest},
-        }
-
-
-def read_statement(payload: bytes) -> Statement:
-    """A statement as our builders write it: no unknown key, at least one subject with a digest.
-
-    Raises:
-        EvidenceError: anything else.
-    """
-    try:
-        document = strictjson.loads(payload)
-    except ValueError as exc:
-        raise EvidenceError(f"expected a statement in JSON: {exc}") from None
-    fields = _fields(document, "statement", ("_type", "subject", "predicateType", "predicate"))
-    if fields["_type"] != STATEMENT:
-        raise EvidenceError(f"expected a statement of type {STATEMENT}, got {fields['_type']!r:.80}")
-    subjects = fields["subject"]
-    if not isinstance(subjects, list) or not subjects:
-        raise EvidenceError("expected at least one subject")
-    if not isinstance(fields["predicate"], dict) or not isinstance(fields["predicateType"], str):
-        raise EvidenceError("expected a predicate and its type")
-    return Statement(fields["predicateType"], tuple(_subject(s) for s in subjects), fields["predicate"])
-
-
-def read_decision(statement: Statement) -> DecisionClaims:
-    """What a decision statement says; its two halves, SLSA's and ours, must agree.
-
-    Raises:
-        EvidenceError: not a decision as `decision_summary` writes it.
-    """
-    try:
-        return _decision_claims(statement)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
-        raise EvidenceError(
-            f"the decision is malformed: {type(exc).__name__} {ascii(str(exc))[:100]}"
-        ) from None
-
-
-def _decision_claims(statement: Statement) -> DecisionClaims:
-    names = (
-        "verifier",
-        "timeVerified",
-        "resourceUri",
-        "policy",
-        "inputAttestations",
-        "verificationResult",
-        "verifiedLevels",
-        "slsaVersion",
-        DECISION_FIELD,
-    )
-    summary = _fields(statement.predicate, "decision", names)
-    ours = _fields(summary[DECISION_FIELD], DECISION_FIELD, _DECISION_NAMES)
-    verdict = Verdict(ours["verdict"])
-    levels = _LEVELS.get(verdict, [])
-    halves = {
-        "timeVerified": ours["decided_at"],
-        "resourceUri": _environment_uri(ours["environment"]),
-        "verificationResult": "PASSED" if levels else "FAILED",
-        "verifiedLevels": levels,
-        "slsaVersion": SLSA_VERSION,
-    }
-    for name, value in halves.items():
-        if summary[name] != value:
-            raise EvidenceError(f"the decision's {name} does not fit its verdict: {summary[name]!r:.80}")
-    if verdict in _LEVELS and ours["exit_code"] != ExitCode.GO:
-        raise EvidenceError(f"the decision says {verdict.value} with exit code {ours['exit_code']!r:.20}")
-    policy = _fields(summary["policy"], "policy", ("uri", "digest"))
-    return DecisionClaims(
-        verdict=verdict,
-        exit_code=ExitCode(ours["exit_code"]),
-        decided_at=parse_rfc3339(ours["decided_at"]),
-        expires_at=parse_rfc3339(ours["expires_at"]),
-        environment=_typed(ours["environment"], str),
-        sandbox=_typed(ours["sandbox"], bool),
-        run_id=_typed(ours["run_id"], str),
-        nonce=_typed(ours["nonce"], str),
-        plan=_typed(ours["plan"], str),
-        runner=Runner(ours["runner"]),
-        signer=SignerKind(ours["signer"]),
-        subjects=statement.subjects,
-        policy_uri=_typed(policy["uri"], str),
-        policy_digest=f"sha256:{_digest(policy['digest'])}",
-        findings=tuple(texts(f) for f in ours["findings"]),
-        report_digest=_digest(ours["report"]),
-        inputs=tuple(
-            _digest(_fields(i, "input", ("digest",))["digest"]) for i in summary["inputAttestations"]
-        ),
-    )
-
-
-_DECISION_NAMES = (
-    "verdict",
-    "exit_code",
-    "decided_at",
-    "expires_at",
-    "environment",
-    "sandbox",
-    "run_id",
-    "nonce",
-    "plan",
-    "runner",
-    "signer",
-    "findings",
-    "report",
-)
-
-
-def read_manifest(statement: Statement) -> tuple[tuple[str, ...], str]:
-    """The digests of the envelopes, in order, and of the report.
-
-    Raises:
-        EvidenceError: not a manifest as `manifest` writes it.
-    """
-    names = ("run_id", "nonce", "environment", "envelopes", "report")
-    fields = _fields(statement.predicate, "manifest", names)
-    if not isinstance(fields["envelopes"], list):
-        raise EvidenceError("expected the manifest to list envelopes")
-    return tuple(_digest(e) for e in fields["envelopes"]), _digest(fields["report"])
-
-
-def _fields(value: object, what: str, names: tuple[str, ...]) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise EvidenceError(f"expected the {what} to be an object, got {type(value).__name__}")
-    if set(value) != set(names):
-        odd = ascii(sorted(set(value) ^ set(names)))
-        raise EvidenceError(f"expected the {what} to hold {', '.join(names)}; missing or unknown: {odd:.200}")
-    return value
-
-
-def _digest(value: object) -> str:
-    text = _fields(value, "digest", ("sha256",))["sha256"]
-    if not isinstance(text, str) or not re.fullmatch("[0-9a-f]{64}", text):
-        raise EvidenceError(f"expected a SHA-256 in lowercase hex, got {text!r:.80}")
-    return text
-
-
-def _subject(value: object) -> Subject:
-    fields = _fields(value, "subject", ("name", "digest"))
-    name, digest = fields["name"], fields["digest"]
-    if not isinstance(name, str) or not isinstance(digest, dict) or not digest:
-        raise EvidenceError("expected a subject with name and digest")
-    if not all(isinstance(v, str) for v in digest.values()):
-        raise EvidenceError(f"expected the digests of subject {name!r:.80} to be texts")
-    return Subject(name, digest)
-
-
-def _typed(value: Any, kind: type[Any]) -> Any:
-    if type(value) is not kind:
-        raise TypeError(f"expected {kind.__name__}, got {type(value).__name__}")
-    return value
-
-
 # -- building blocks -------------------------------------------------------------------------
 
 
@@ -423,7 +215,8 @@ def _policy_uri(policy: EffectivePolicy) -> str:
     return f"urn:pytest-cutover:policy:{_urn(policy.name)}:{policy.version}"
 
 
-def _environment_uri(environment: str) -> str:
+def environment_uri(environment: str) -> str:
+    """The `resourceUri` of a decision."""
     return f"urn:pytest-cutover:environment:{_urn(environment)}"
 
 

@@ -17,6 +17,7 @@ from pytest_cutover import strictjson
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence import statements
+from pytest_cutover.evidence.claims import read_decision, read_manifest, read_statement
 from pytest_cutover.evidence.envelope import (
     POLICY_TYPE,
     STATEMENT_TYPE,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from pytest_cutover.evidence.statements import DecisionClaims, Statement
+    from pytest_cutover.evidence.claims import DecisionClaims, Statement
     from pytest_cutover.keys.trust import Anchor, TrustedKey
     from pytest_cutover.model import Decision, RunRecord
 
@@ -110,9 +111,9 @@ def signed_decision(bundle: bytes, anchor: Anchor) -> DecisionClaims | None:
         try:
             envelope = read_envelope(raw)
             if envelope.payload_type == STATEMENT_TYPE and verify_strict(envelope, anchor.keys):
-                statement = statements.read_statement(envelope.payload)
+                statement = read_statement(envelope.payload)
                 if statement.predicate_type == statements.DECISION:
-                    return statements.read_decision(statement)
+                    return read_decision(statement)
         except EvidenceError:
             continue
     return None
@@ -211,7 +212,7 @@ class _Verifier:
         if not self.signature(line):
             return
         try:
-            statement = statements.read_statement(line.envelope.payload)
+            statement = read_statement(line.envelope.payload)
         except EvidenceError as exc:
             self.problem(ProblemCode.STATEMENT_MALFORMED, str(exc), line.where)
             return
@@ -246,7 +247,7 @@ class _Verifier:
         if line.raw is not raws[-1]:
             self.problem(ProblemCode.MANIFEST_MISSING, "the manifest is not the last line", line.where)
         try:
-            listed, _ = statements.read_manifest(statement)
+            listed, _ = read_manifest(statement)
         except EvidenceError as exc:
             self.problem(ProblemCode.STATEMENT_MALFORMED, str(exc), line.where)
             return
@@ -259,7 +260,7 @@ class _Verifier:
             return None
         line, statement = self.statements[statements.DECISION]
         try:
-            claims = statements.read_decision(statement)
+            claims = read_decision(statement)
         except EvidenceError as exc:
             self.problem(ProblemCode.STATEMENT_MALFORMED, str(exc), line.where)
             return None
@@ -332,7 +333,7 @@ class _Verifier:
         signed = set() if claims is None else {claims.report_digest}
         if statements.MANIFEST in self.statements:
             try:
-                signed.add(statements.read_manifest(self.statements[statements.MANIFEST][1])[1])
+                signed.add(read_manifest(self.statements[statements.MANIFEST][1])[1])
             except EvidenceError:
                 return signed  # said by `manifest`
         return signed
@@ -406,7 +407,7 @@ class _Verifier:
                 continue
             line, statement = self.statements[kind]
             if line.envelope.payload != payload:
-                self.compare(line, statement, statements.read_statement(payload))
+                self.compare(line, statement, read_statement(payload))
 
     def compare(self, line: _Line, signed: Statement, built: Statement) -> None:
         name = _NAMES[signed.predicate_type]

@@ -33,6 +33,7 @@ CORE = [
     "pytest_cutover.decision",
     "pytest_cutover.evidence.envelope",
     "pytest_cutover.evidence.statements",
+    "pytest_cutover.evidence.claims",
     "pytest_cutover.evidence.report",
     "pytest_cutover.evidence.seal",
     "pytest_cutover.evidence.problems",

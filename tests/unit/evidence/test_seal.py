@@ -5,8 +5,9 @@ import json
 import pytest
 
 from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.claims import read_statement
 from pytest_cutover.evidence.envelope import POLICY_TYPE, STATEMENT_TYPE, read_envelope, sign_envelope
-from pytest_cutover.evidence.statements import PREDICATES, read_statement
+from pytest_cutover.evidence.statements import PREDICATES
 from tests.unit.evidence.runs import POLICY, Run, signer
 
 KEY = signer()

@@ -14,7 +14,7 @@ from in_toto_attestation.v1 import statement_pb2  # type: ignore[import-untyped]
 from in_toto_attestation.v1.statement import Statement as ForeignStatement  # type: ignore[import-untyped]
 
 from pytest_cutover.errors import EvidenceError
-from pytest_cutover.evidence import statements
+from pytest_cutover.evidence import claims, statements
 from pytest_cutover.model import ExitCode, Subject, Verdict
 from tests.unit.evidence.runs import GATE_CODE, NOW, POLICY_DIGEST, SHA, Run
 
@@ -40,10 +40,10 @@ def predicate(kind: str, run: Run | None = None, verdict: Verdict | None = None)
     return value
 
 
-def changed(kind: str, **changes: Any) -> statements.Statement:
+def changed(kind: str, **changes: Any) -> claims.Statement:
     document = json.loads(payloads(Run())[kind])
     document["predicate"].update(changes)
-    return statements.read_statement(statements.encode(document))
+    return claims.read_statement(statements.encode(document))
 
 
 class TestEveryStatement:
@@ -58,7 +58,7 @@ class TestEveryStatement:
 
     @pytest.mark.parametrize("kind", statements.PREDICATES)
     def test_is_about_its_report_when_nothing_was_named(self, kind: str) -> None:
-        (subject,) = statements.read_statement(payloads(Run(subjects=[]))[kind]).subjects
+        (subject,) = claims.read_statement(payloads(Run(subjects=[]))[kind]).subjects
 
         assert subject == Subject("report.json", {"sha256": REPORT})
 
@@ -66,7 +66,7 @@ class TestEveryStatement:
     def test_survives_any_text(self, kind: str) -> None:
         run = Run(gates=['g"\ud800\x1b\u2028<é'], environment="prod\ud800 %/ü", title="\udfff")
 
-        assert statements.read_statement(payloads(run)[kind]).predicate_type == kind
+        assert claims.read_statement(payloads(run)[kind]).predicate_type == kind
 
     def test_subjects_of_a_hostile_journal_are_texts(self) -> None:
         run = Run(subjects=[{"name": 5, "digest": {"sha256": ["x"]}}])
@@ -203,15 +203,15 @@ class TestDecisionSummary:
 class TestReadDecision:
     def test_gives_back_what_was_decided(self) -> None:
         run = Run(latency="9")
-        claims = statements.read_decision(statements.read_statement(payloads(run)[statements.DECISION]))
+        found = claims.read_decision(claims.read_statement(payloads(run)[statements.DECISION]))
 
-        assert (claims.verdict, claims.exit_code, claims.is_go) == (Verdict.NO_GO, ExitCode.NO_GO, False)
-        assert (claims.decided_at, claims.expires_at) == (NOW, NOW + timedelta(hours=1))
-        assert claims.findings == (
+        assert (found.verdict, found.exit_code, found.is_go) == (Verdict.NO_GO, ExitCode.NO_GO, False)
+        assert (found.decided_at, found.expires_at) == (NOW, NOW + timedelta(hours=1))
+        assert found.findings == (
             {"code": "limit.broken", "gate": "service.ready", "measurement": "latency"},
         )
-        assert (claims.policy_digest, claims.report_digest) == (POLICY_DIGEST, REPORT)
-        assert claims.subjects == (Subject("shop", {"sha256": SHA}),)
+        assert (found.policy_digest, found.report_digest) == (POLICY_DIGEST, REPORT)
+        assert found.subjects == (Subject("shop", {"sha256": SHA}),)
 
     @pytest.mark.parametrize(
         "changes",
@@ -232,7 +232,7 @@ class TestReadDecision:
     )
     def test_both_halves_must_say_the_same(self, changes: dict[str, Any]) -> None:
         with pytest.raises(EvidenceError):
-            statements.read_decision(changed(statements.DECISION, **changes))
+            claims.read_decision(changed(statements.DECISION, **changes))
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -257,7 +257,7 @@ class TestReadDecision:
         ours = {**predicate(statements.DECISION)[statements.DECISION_FIELD], name: value}
 
         with pytest.raises(EvidenceError):
-            statements.read_decision(changed(statements.DECISION, **{statements.DECISION_FIELD: ours}))
+            claims.read_decision(changed(statements.DECISION, **{statements.DECISION_FIELD: ours}))
 
 
 class TestReadStatement:
@@ -278,18 +278,18 @@ class TestReadStatement:
         document = {**json.loads(payloads(Run())[statements.MANIFEST]), **changes}
 
         with pytest.raises(EvidenceError, match=message):
-            statements.read_statement(statements.encode(document))
+            claims.read_statement(statements.encode(document))
 
     def test_refuses_two_documents(self) -> None:
         with pytest.raises(EvidenceError, match="Extra data"):
-            statements.read_statement(payloads(Run())[statements.MANIFEST] + b"{}")
+            claims.read_statement(payloads(Run())[statements.MANIFEST] + b"{}")
 
 
 class TestReadManifest:
     def test_gives_back_the_lines_in_order(self) -> None:
-        statement = statements.read_statement(payloads(Run())[statements.MANIFEST])
+        statement = claims.read_statement(payloads(Run())[statements.MANIFEST])
 
-        assert statements.read_manifest(statement) == (
+        assert claims.read_manifest(statement) == (
             tuple(hashlib.sha256(e).hexdigest() for e in ENVELOPES),
             REPORT,
         )
@@ -299,4 +299,4 @@ class TestReadManifest:
     )
     def test_is_strict(self, changes: dict[str, Any]) -> None:
         with pytest.raises(EvidenceError):
-            statements.read_manifest(changed(statements.MANIFEST, **changes))
+            claims.read_manifest(changed(statements.MANIFEST, **changes))
