@@ -186,6 +186,8 @@ PROBLEMS: dict[ProblemCode, str] = {
     ProblemCode.DECISION_NOT_GO: "Do not deploy: read the newest decision's reasons.",
     ProblemCode.EVIDENCE_NONE: "Name the bundle, or the folder with `--runs`; or run the gates first.",
     ProblemCode.EVIDENCE_DOUBTFUL: "Look at the run it names; run the gates again.",
+    ProblemCode.EVIDENCE_UNDECIDED: "Wait for the run it names, or run the gates again, to the end.",
+    ProblemCode.EVIDENCE_UNSIGNED_NO_GO: "Do not deploy: read that run's report; run the gates again, with a key.",
     ProblemCode.SUBJECT_MISMATCH: "Run the gates for this digest: a GO for another build says nothing about it.",
     ProblemCode.ENVIRONMENT_MISMATCH: "Run the gates for this environment.",
     ProblemCode.SANDBOX_EVIDENCE: "Run the gates for the environment you deploy to.",

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 512 * 1024 * 1024
 """Evidence of 100 000 gates is a fifth of this; more is a device or a mistake."""
 
+_MAX_LINE_BYTES = 1024 * 1024
+"""The first line of a journal names every subject: room for five thousand."""
+
 
 def read(path: Path) -> bytes:
     """The bytes of the file at `path`.
@@ -46,6 +49,18 @@ def read(path: Path) -> bytes:
 def read_if_there(path: Path) -> bytes | None:
     """The bytes of the file at `path`; None when there is none."""
     return read(path) if os.path.lexists(path) else None
+
+
+def first_line(path: Path) -> bytes | None:
+    """The first line of the file at `path`; None when there is none, empty when it cannot be read."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.readline(_MAX_LINE_BYTES)
+    except OSError:
+        return b""
 
 
 def bundle_of(evidence: Path) -> Path:

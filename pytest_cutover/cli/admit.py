@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ADMITTED, REFUSED = 0, 1
 RUNS = "var/cutover/runs"
+JOURNAL_FILE = "journal.jsonl"
 
 
 def run(argv: Sequence[str]) -> int:
@@ -47,7 +48,7 @@ def _parser() -> Parser:
         prog="cutover admit",
         description="Say whether a digest may go into an environment now: yes only for a verified, trusted, "
         "unexpired GO or GO-WITH-GUARDS about exactly this digest and environment, and only while no newer "
-        "decision takes it back.",
+        "run takes it back.",
         epilog="exit codes: 0 admitted, 1 refused, 2 unusable input, 64 usage",
     )
     parser.add_argument(
@@ -113,6 +114,7 @@ def _candidate(name: str, bundle: Path) -> Candidate:
         lambda: _evidence.read_if_there(bundle),
         lambda: _evidence.read_if_there(bundle.parent / REPORT_FILE),
         bundle.parent.name,
+        lambda: _evidence.first_line(bundle.parent / JOURNAL_FILE),
     )
 
 

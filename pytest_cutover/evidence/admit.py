@@ -1,10 +1,10 @@
 """May this digest go into this environment now? Asked at deploy time, of evidence, not of an exit code.
 
 The newest decision about the digest and environment counts, so a NO-GO takes back an older GO. Evidence
-that does not verify but may be newer refuses as well: damaging a NO-GO must not bring a GO back.
-Pure: bundles, keys and the time are arguments.
+that does not verify but may be newer refuses as well: damaging a NO-GO must not bring a GO back. So does a
+run that began later and has not decided (`unsigned`). Pure: bundles, keys and the time are arguments.
 
-**Not seen here:** evidence that was removed as a whole. Only a transparency log shows that.
+**Not seen here:** a run folder that was removed as a whole. Only a transparency log shows that.
 """
 
 from __future__ import annotations
@@ -17,21 +17,19 @@ from typing import TYPE_CHECKING, Any
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.evidence.unsigned import begun_between, taken_back
 from pytest_cutover.evidence.verify import Verification, signed_decision, time_problems, verify_bundle
 from pytest_cutover.keys.trust import AnchorSource
-from pytest_cutover.model import SANDBOX, parse_rfc3339, rfc3339
+from pytest_cutover.model import SANDBOX, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from pytest_cutover.evidence.statements import DecisionClaims
+    from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.keys.trust import Anchor
 
 _ALGORITHMS = {"sha256": (64,), "sha384": (96,), "sha512": (128,), "gitCommit": (40, 64), "gitTree": (40, 64)}
-_RUN_ID = re.compile(
-    r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2}(?:[.][0-9]{3})?)Z-[0-9a-f]+"
-)
 
 _LONGEST_RUN = timedelta(days=1)
 """A run begun longer ago than this was decided before; policies end runs after 30 minutes by default."""
@@ -48,6 +46,7 @@ class Candidate:
     bundle: Callable[[], bytes | None]  # None: the run is unsigned
     report: Callable[[], bytes | None]
     run_id: str | None = None  # from the folder's name: a hint about how old it is, and nothing more
+    first: Callable[[], bytes | None] = lambda: None  # line of the journal; None: there is no journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +131,7 @@ def admit(question: Question, candidates: Iterable[Candidate], anchor: Anchor) -
         problems = doubts or found.strange(anchor) or found.nothing_fits(question)
         return Admission(question, tuple(problems), None, None, anchor)
     candidate, decision = newest
+    doubts += found.taken_back(question, decision.decided_at)
     verification = _verify(candidate, anchor)
     own = (
         _refusals(question, decision, verification)
@@ -149,7 +149,7 @@ class _Found:
     others: list[DecisionClaims] = field(default_factory=list)
     unreadable: list[Candidate] = field(default_factory=list)
     strangers: list[Candidate] = field(default_factory=list)
-    unsigned: int = 0
+    unsigned: list[Candidate] = field(default_factory=list)
 
     @classmethod
     def among(cls, candidates: Iterable[Candidate], question: Question, anchor: Anchor) -> _Found:
@@ -157,7 +157,7 @@ class _Found:
         for candidate in candidates:
             bundle = candidate.bundle()
             if bundle is None:
-                out.unsigned += 1
+                out.unsigned.append(candidate)
                 continue
             decision = signed_decision(bundle, anchor)
             if decision is None:
@@ -168,6 +168,14 @@ class _Found:
                 out.others.append(decision)
         return out
 
+    def taken_back(self, question: Question, since: datetime) -> list[EvidenceProblem]:
+        """The runs without a bundle that were begun after the newest decision, and did not come to a GO."""
+        about = (question.environment, question.algorithm, question.digest)
+        answers = (
+            taken_back(c.name, c.run_id, c.first(), c.report, about=about, since=since) for c in self.unsigned
+        )
+        return [problem for problem in answers if problem is not None][:_SHOWN]
+
     def strange(self, anchor: Anchor) -> list[EvidenceProblem]:
         """What is wrong with the newest evidence, when no trusted key signed any."""
         if self.others:
@@ -177,7 +185,7 @@ class _Found:
     def nothing_fits(self, question: Question) -> list[EvidenceProblem]:
         """Why no decision answers the question."""
         if not self.others:
-            found = f"{self.unsigned} unsigned runs" if self.unsigned else "no run at all"
+            found = f"{len(self.unsigned)} unsigned runs" if self.unsigned else "no run at all"
             return [EvidenceProblem(ProblemCode.EVIDENCE_NONE, f"there is {found}")]
         elsewhere = [d for d in self.others if _is_about(d, question)]
         if not elsewhere:
@@ -249,14 +257,8 @@ def _is_a_strangers(bundle: bytes, anchor: Anchor) -> bool:
 
 
 def _surely_before(run_id: str | None, since: datetime) -> bool:
-    begun = None if run_id is None else _RUN_ID.fullmatch(run_id)
-    if begun is None:
-        return False
-    try:
-        at = parse_rfc3339("{}-{}-{}T{}:{}:{}Z".format(*begun.groups()))
-    except ValueError:
-        return False
-    return at + _LONGEST_RUN < since
+    begun = begun_between(run_id)
+    return begun is not None and begun[1] + _LONGEST_RUN < since
 
 
 def _of(candidate: Candidate, found: Verification) -> list[EvidenceProblem]:

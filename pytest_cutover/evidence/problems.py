@@ -123,6 +123,15 @@ class ProblemCode(Enum):
         "evidence.doubtful",
         "Evidence that may be newer does not verify: it could hide a NO-GO.",
     )
+    EVIDENCE_UNDECIDED = (
+        "evidence.undecided",
+        "A run about this digest and environment began after the newest decision and has not decided: it is under "
+        "way, was killed, or lost its bundle.",
+    )
+    EVIDENCE_UNSIGNED_NO_GO = (
+        "evidence.unsigned-no-go",
+        "A run about this digest and environment began after the newest decision and is not GO; nothing signs it.",
+    )
     SUBJECT_MISMATCH = ("subject.mismatch", "No verified decision is about this digest.")
     ENVIRONMENT_MISMATCH = (
         "environment.mismatch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import AdapterError
@@ -13,7 +14,7 @@ from pytest_cutover.run.context import EMBEDDED, RunContext
 from pytest_cutover.run.journal import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 
@@ -27,11 +28,28 @@ SANDBOX_BREAK = "CUTOVER_SANDBOX_BREAK"
 class Begun:
     """A run whose journal is open and whose sandbox service, if it has one, is up."""
 
-    def __init__(self, context: RunContext, journal: Journal, targets: Mapping[str, str], stop: Any) -> None:
+    def __init__(self, context: RunContext, journal: Journal) -> None:
         self.context = context
         self.journal = journal
-        self.targets = targets
-        self._stop = stop
+        self.targets: Mapping[str, str] = dict(context.targets)
+        self._stop: Callable[[], None] | None = None
+
+    def start(self) -> None:
+        """Start the sandbox service, where a target asks for it."""
+        if EMBEDDED not in self.targets.values():
+            return
+        from pytest_cutover.service.process import start_service
+
+        context = self.context
+        service = start_service(
+            context.run_dir / "service",
+            policy=context.policy_path,
+            rootdir=context.rootdir,
+            broken=os.environ.get(SANDBOX_BREAK, "").split(),
+            environ=_service_environment(context.key),
+        )
+        self._stop = service.stop
+        self.targets = {name: service.url if url == EMBEDDED else url for name, url in self.targets.items()}
 
     def handed(self) -> dict[str, Any]:
         """What the process that runs the gates needs to know, as JSON values; never a key."""
@@ -65,23 +83,23 @@ def begin(context: RunContext) -> Begun:
         AdapterError: the folder cannot be written, or the service does not come up.
     """
     journal = Journal(context.run_dir / "journal.jsonl")
-    if context.report is not None:
-        _remove_old(context.rootdir / context.report)
-    targets, stop = dict(context.targets), None
-    if EMBEDDED in targets.values():
-        from pytest_cutover.service.process import start_service
+    begun = Begun(context, journal)
+    try:
+        if context.report is not None:
+            _remove_old(context.rootdir / context.report)
+        begun.start()
+        _write_first(begun)
+        journal.require_whole()
+    except BaseException:
+        begun.stop()
+        _remove(journal)
+        raise
+    return begun
 
-        service = start_service(
-            context.run_dir / "service",
-            policy=context.policy_path,
-            rootdir=context.rootdir,
-            broken=os.environ.get(SANDBOX_BREAK, "").split(),
-            environ=_service_environment(context.key),
-        )
-        stop = service.stop
-        targets = {name: service.url if url == EMBEDDED else url for name, url in targets.items()}
-    policy = context.policy
-    journal.write(
+
+def _write_first(begun: Begun) -> None:
+    context, policy = begun.context, begun.context.policy
+    begun.journal.write(
         "run.started",
         format=FORMAT,
         run_id=context.run_id,
@@ -96,16 +114,17 @@ def begin(context: RunContext) -> Begun:
         subjects=[{"name": s.name, "digest": dict(s.digest)} for s in context.subjects],
         shard=context.shard,
         versions=dict(context.versions),
-        target=targets,
+        target=begun.targets,
         pid=os.getpid(),
     )
-    begun = Begun(context, journal, targets, stop)
-    try:
-        journal.require_whole()
-    except AdapterError:
-        begun.stop()
-        raise
-    return begun
+
+
+def _remove(journal: Journal) -> None:
+    """A run that did not begin is none: what is left of its folder may not refuse older evidence."""
+    journal.close()
+    with suppress(OSError):
+        journal.path.unlink()
+        journal.path.parent.rmdir()
 
 
 def _service_environment(key: str | None) -> dict[str, str]:

@@ -26,11 +26,24 @@ from tests.false_go.harness import (
     gate_module,
     truly_go,
 )
-from tests.false_go.projects.bases import ONE, ONE_FILE, RED
+from tests.false_go.projects.bases import GREEN, ONE, ONE_FILE, RED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+DIES_SEALING = """
+import os
+from pytest_cutover.run import conclude
+
+real = conclude.write_atomic
+
+def write_atomic(path, data):
+    if path.name == "bundle.intoto.jsonl":
+        os.kill(os.getpid(), 9)
+    real(path, data)
+
+conclude.write_atomic = write_atomic
+"""
 SIGNED = LyingRun("signed", "", ONE, truly_go("nothing is wrong with it"), keyed=True)
 
 
@@ -127,6 +140,66 @@ class TestANewerNoGo:
 
         assert again(SIGNED, root, signed, Mode.SUPERVISED) == 11
         assert not admits(root, keys)
+
+
+DIES_IN = {
+    "a gate": (gate_module("import os\nos._exit(0)"), {}),
+    "a gate, by the kernel": (gate_module("import os\nos.kill(os.getpid(), 9)"), {}),
+    "the sealing": (gate_module(GREEN), {"conftest.py": DIES_SEALING}),
+}
+
+
+class TestANewerRunThatDied:
+    """It has not said GO, and may have been about to say NO-GO."""
+
+    @pytest.mark.parametrize("where", DIES_IN)
+    def test_takes_an_older_go_back(self, root: Path, keys: Keys, signed: dict[str, str], where: str) -> None:
+        gate, more = DIES_IN[where]
+        (root / ONE_FILE).write_text(gate)
+        for name, text in more.items():
+            (root / name).write_text(text)
+        assert admits(root, keys)
+
+        again(SIGNED, root, signed)
+
+        assert not admits(root, keys)
+
+    def test_with_its_supervisor_takes_it_back(self, root: Path, keys: Keys, signed: dict[str, str]) -> None:
+        (root / ONE_FILE).write_text(gate_module("import os\nos.kill(os.getppid(), 9)\n" + GREEN))
+
+        assert again(SIGNED, root, signed, Mode.SUPERVISED) == -9
+        assert not admits(root, keys)
+
+    def test_is_made_good_by_the_next_go(self, root: Path, keys: Keys, signed: dict[str, str]) -> None:
+        green = (root / ONE_FILE).read_text()
+        (root / ONE_FILE).write_text(gate_module("import os\nos._exit(0)"))
+        again(SIGNED, root, signed)
+        assert not admits(root, keys)
+        (root / ONE_FILE).write_text(green)
+
+        assert again(SIGNED, root, signed) == 0
+        assert admits(root, keys)
+
+    def test_without_a_key_takes_it_back_when_it_says_no(
+        self, root: Path, keys: Keys, signed: dict[str, str]
+    ) -> None:
+        assert again(SIGNED, root, signed | {"CUTOVER_KEY": ""}) == 0
+        assert admits(root, keys)
+        (root / ONE_FILE).write_text(gate_module(RED))
+
+        assert again(SIGNED, root, signed | {"CUTOVER_KEY": ""}) == 10
+        assert not admits(root, keys)
+
+    def test_before_its_journal_began_says_nothing(
+        self, root: Path, keys: Keys, signed: dict[str, str]
+    ) -> None:
+        """Its service did not come up: no gate ran."""
+        policy = json.loads((root / "configs/policy.json").read_text())
+        policy["environments"]["sandbox"]["targets"] = {"app": "embedded"}
+        (root / "configs/policy.json").write_text(json.dumps(policy))
+
+        assert again(SIGNED, root, signed | {"CUTOVER_SANDBOX_BREAK": "no-such-check"}) == 4
+        assert admits(root, keys)
 
 
 class TestThePipeline:

@@ -9,6 +9,7 @@ import pytest
 from pytest_cutover.evidence.admit import Admission, Candidate, Question, admit, parse_digest
 from pytest_cutover.evidence.envelope import POLICY_TYPE, sign_envelope
 from pytest_cutover.evidence.problems import ProblemCode
+from pytest_cutover.evidence.report import build_report
 from pytest_cutover.evidence.statements import encode
 from pytest_cutover.keys.trust import AnchorSource
 from pytest_cutover.model import PolicySignature
@@ -36,11 +37,24 @@ QUESTION = Question("sha256", SHA, "production", NOW + timedelta(minutes=10))
 GO = Run()
 LATER = NOW + timedelta(minutes=5)
 NO_GO = Run(latency="9", run_id="20261121T085200Z-99999999", decided_at=LATER)
+NEWER = Run(run_id="20261121T085100Z-77777777", decided_at=LATER)  # begun ten seconds before it decides
 SANDBOX = Run(environment="sandbox", sandbox=True, signature=PolicySignature.UNSIGNED)
 
 
 def found(name: str, bundle: bytes | None, report: bytes | None, run_id: str | None = None) -> Candidate:
     return Candidate(name, lambda: bundle, lambda: report, run_id)
+
+
+def begun(run: Run, report: bytes | None = None, **changes: Any) -> Candidate:
+    """A run without a bundle, and without a report unless one is given."""
+    first = run.events()[0]
+    kept = Candidate(run.run_id, lambda: None, lambda: report, run.run_id, lambda: first)
+    return replace(kept, **changes)
+
+
+def unsigned_report(run: Run) -> bytes:
+    record = run.record()
+    return build_report(run.events(), record, run.policy(), run.decision(), signed=False)
 
 
 def candidate(run: Run, **changes: Any) -> Candidate:
@@ -241,6 +255,95 @@ class TestDoubt:
         for envelope in (None, POLICY_ENVELOPE, sign_envelope(POLICY, POLICY_TYPE, KEY)):
             bundle, report = sealed(NO_GO, key=signer(), envelope=envelope)
             assert ask(candidate(GO), found("theirs", bundle, report)).is_admitted
+
+
+class TestANewerRunWithoutABundle:
+    """A run that began after the GO was decided, about the same, and has not itself said GO."""
+
+    def test_that_has_not_decided_takes_the_go_back(self) -> None:
+        """Under way, or killed: nobody knows what it would have said."""
+        answer = ask(candidate(GO), begun(NEWER))
+
+        assert codes(answer) == [P.EVIDENCE_UNDECIDED]
+        assert f"run {NEWER.run_id} began later" in answer.problems[0].message
+        assert answer.chosen == GO.run_id
+
+    def test_that_is_an_unsigned_no_go_takes_it_back(self) -> None:
+        """Unsigned by choice, or its bundle was removed."""
+        for kind in ("none", "configured"):
+            run = replace(NEWER, latency="9", signer_kind=kind)
+            assert codes(ask(candidate(GO), begun(run, sealed(run)[1]))) == [P.EVIDENCE_UNSIGNED_NO_GO]
+
+    def test_that_is_an_unsigned_go_does_not(self) -> None:
+        """A fork's run holds no key: it proves nothing, and takes nothing back."""
+        run = replace(NEWER, signer_kind="none")
+
+        assert ask(candidate(GO), begun(run, unsigned_report(run))).is_admitted
+
+    def test_that_was_killed_between_its_report_and_its_bundle_takes_it_back(self) -> None:
+        """Its report says GO and that it would be signed."""
+        for report in (sealed(NEWER)[1], unsigned_report(NEWER)):
+            assert codes(ask(candidate(GO), begun(NEWER, report))) == [P.EVIDENCE_UNDECIDED]
+
+    def test_with_the_report_of_another_run_takes_it_back(self) -> None:
+        run = replace(NEWER, signer_kind="none")
+        other = unsigned_report(replace(run, run_id="20261121T080000Z-1a2b3c4d"))
+
+        assert codes(ask(candidate(GO), begun(run, other))) == [P.EVIDENCE_UNDECIDED]
+
+    def test_with_a_report_that_cannot_be_read_takes_it_back(self) -> None:
+        assert codes(ask(candidate(GO), begun(NEWER, b"{"))) == [P.EVIDENCE_DOUBTFUL]
+
+    def test_about_something_else_does_not(self) -> None:
+        for changes in (
+            {"environment": "staging"},
+            {"subjects": []},
+            {"subjects": [{"name": "shop", "digest": {"sha256": "0" * 64}}]},
+        ):
+            assert ask(candidate(GO), begun(replace(NEWER, **changes))).is_admitted  # type: ignore[arg-type] # Run's own
+
+    def test_that_began_before_the_decision_does_not(self) -> None:
+        """The journal's own time counts, whatever the folder is called."""
+        older = replace(NEWER, decided_at=NOW)
+
+        assert ask(candidate(GO), begun(older)).is_admitted
+        assert ask(candidate(GO), begun(older, run_id="29990101T000000Z-00000000")).is_admitted
+
+    def test_whose_name_is_old_takes_it_back_all_the_same(self) -> None:
+        assert not ask(candidate(GO), begun(NEWER, run_id="20200101T000000Z-00000000")).is_admitted
+
+    @pytest.mark.parametrize("first", [b"", b"{", b"{}\n", b'{"seq":0}\n', b"\x00" * 100])
+    def test_whose_journal_cannot_be_read_counts_by_its_name(self, first: bytes) -> None:
+        for name, code in (
+            (NEWER.run_id, [P.EVIDENCE_DOUBTFUL]),
+            ("20261121T084800Z-00000000", [P.EVIDENCE_DOUBTFUL]),  # the very second of the decision
+            ("20261121T084800.000Z-00000000", [P.EVIDENCE_DOUBTFUL]),
+            ("copy", [P.EVIDENCE_DOUBTFUL]),
+            ("20261399T999999Z-99999999", [P.EVIDENCE_DOUBTFUL]),
+            ("20261121T084759Z-00000000", [P.EVIDENCE_DOUBTFUL]),  # ends where the decision was made
+            ("20261121T084758Z-00000000", []),
+            ("20261121T084759.998Z-00000000", []),
+        ):
+            assert codes(ask(candidate(GO), begun(NEWER, first=lambda: first, run_id=name))) == code, name
+
+    def test_whose_journal_is_gone_counts_while_anything_is_left_of_it(self) -> None:
+        report = sealed(NEWER)[1]
+
+        assert codes(ask(candidate(GO), begun(NEWER, report, first=lambda: None))) == [P.EVIDENCE_DOUBTFUL]
+        assert ask(candidate(GO), begun(NEWER, first=lambda: None)).is_admitted
+
+    def test_is_taken_back_itself_by_a_newer_go(self) -> None:
+        newest = replace(GO, run_id="20261121T085800Z-1a2b3c4d", decided_at=NOW + timedelta(minutes=9))
+
+        assert ask(candidate(GO), begun(NEWER), candidate(newest)).is_admitted
+
+    def test_says_nothing_where_no_decision_fits(self) -> None:
+        assert codes(ask(begun(NEWER))) == [P.EVIDENCE_NONE]
+
+    def test_stands_beside_what_is_wrong_with_the_decision(self) -> None:
+        answer = ask(candidate(NO_GO), begun(replace(NEWER, decided_at=LATER + timedelta(minutes=1))))
+
+        assert codes(answer) == [P.DECISION_NOT_GO, P.EVIDENCE_UNDECIDED]
 
 
 class TestAnswer:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,35 @@ class TestAdmit:
         (repo / "var/cutover/runs/notes.txt").write_text("…")
 
         assert admit() == 0
+
+    def test_a_newer_run_that_has_not_decided_is_1(self, repo: Path, capsys: Capture) -> None:
+        write(repo, GO)
+        folder = repo / "var/cutover/runs" / NO_GO.run_id
+        folder.mkdir()
+        (folder / "journal.jsonl").write_bytes(b"".join(NO_GO.events()[:3]))
+
+        assert admit() == 1
+        assert "evidence.undecided" in capsys.readouterr().out
+        assert admit(environment="staging") == 1
+        assert "evidence.undecided" not in capsys.readouterr().out
+
+    def test_a_newer_run_whose_journal_is_no_file_is_1(self, repo: Path, capsys: Capture) -> None:
+        """Nor does it wait for what a pipe may bring."""
+        write(repo, GO)
+        folder = repo / "var/cutover/runs" / NO_GO.run_id
+        folder.mkdir()
+        for make in (
+            (folder / "journal.jsonl").mkdir,
+            lambda: os.mkfifo(folder / "journal.jsonl"),
+            lambda: (folder / "journal.jsonl").symlink_to("/dev/zero"),
+        ):
+            make()
+            assert admit() == 1
+            assert "evidence.doubtful" in capsys.readouterr().out
+            if (folder / "journal.jsonl").is_dir():
+                (folder / "journal.jsonl").rmdir()
+            else:
+                (folder / "journal.jsonl").unlink()
 
     def test_json_holds_the_same(self, repo: Path, capsys: Capture) -> None:
         write(repo, GO)
