@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 CHILD_FD = "CUTOVER_CHILD_FD"
 """Environment variable through which the supervising parent hands its child the run."""
+
+PARENT = "parent"
+"""Among what is handed to a supervised child: the pipe that is open at its other end while the parent lives."""
 
 SANDBOX_BREAK = "CUTOVER_SANDBOX_BREAK"
 """Checks of the sandbox service to break, to see its gates red: `CUTOVER_SANDBOX_BREAK=disk ./dev preflight`."""
@@ -141,6 +146,17 @@ def handed_by_parent() -> dict[str, Any] | None:
     descriptor = os.environ.pop(CHILD_FD, None)
     if descriptor is None:
         return None
-    with os.fdopen(int(descriptor), "rb") as pipe:
-        handed: dict[str, Any] = json.loads(pipe.read())
-        return handed
+    with os.fdopen(int(descriptor), "rb") as file:
+        handed: dict[str, Any] = json.loads(file.read())
+    threading.Thread(
+        target=_end_with_parent, args=(handed[PARENT],), name="cutover-parent", daemon=True
+    ).start()
+    return handed
+
+
+def _end_with_parent(pipe: int) -> None:
+    """Kill this process and all it started when the parent is gone: nobody would decide on what they go on to measure."""
+    os.read(pipe, 1)  # nothing is ever written: it returns when the last writer, the parent, has ended
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -18,7 +18,7 @@ from pytest_cutover.errors import AdapterError
 from pytest_cutover.files import read_regular
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run import conclude
-from pytest_cutover.run.begin import CHILD_FD, Begun, begin
+from pytest_cutover.run.begin import CHILD_FD, PARENT, Begun, begin
 from pytest_cutover.run.gate_code import digest_code
 from pytest_cutover.run.journal import Journal
 
@@ -98,8 +98,10 @@ class _Child:
         for option in (o for o in dropped if o not in kept):
             say(f"supervised: addopts {option} is not used")
         try:
-            with tempfile.TemporaryFile() as handed:
-                handed.write(json.dumps(begun.handed()).encode())
+            # The kernel closes our end when this process ends, however it does.
+            watched, self._alive = os.pipe()
+            with tempfile.TemporaryFile() as handed, os.fdopen(watched):
+                handed.write(json.dumps(begun.handed() | {PARENT: watched}).encode())
                 handed.flush()
                 handed.seek(0)
                 environment = child_environment(os.environ) | {CHILD_FD: str(handed.fileno())}
@@ -107,7 +109,7 @@ class _Child:
                     child_command(context, kept, arguments),
                     cwd=context.rootdir,
                     env=environment,
-                    pass_fds=(handed.fileno(),),
+                    pass_fds=(handed.fileno(), watched),
                     start_new_session=True,
                 )
         except OSError as exc:
@@ -137,6 +139,7 @@ class _Child:
         finally:
             # Whatever the child left running may not go on measuring after the decision.
             self._signal(signal.SIGKILL)
+            os.close(self._alive)
             for number, handler in before.items():
                 signal.signal(number, handler)
         if stopped:

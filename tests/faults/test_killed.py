@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +14,6 @@ from tests.faults.harness import REPORT_OPTION, assert_closed, copied, traced, u
 from tests.faults.project import LEAN
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.plugin.projects import Project
 
 STAGES = {
@@ -74,6 +75,62 @@ class TestKilledByItsGates:
         assert ran.code in (0, 11)
         assert_closed(disturbed, ran)
         assert reached or ran.code == 0
+
+
+KILLS_SUPERVISOR = """
+import os, pathlib, signal, subprocess, time
+import pytest
+
+pytestmark = pytest.mark.preflight
+
+def parents():
+    pid = os.getpid()
+    while True:
+        pid = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        yield pid
+
+@pytest.mark.gate("db.ready")
+def test_db(gate):
+    helper = subprocess.Popen(["sleep", "30"])
+    supervisor = next(p for p in parents() if b"pytest_cutover\\0run" in pathlib.Path(f"/proc/{p}/cmdline").read_bytes())
+    pathlib.Path("pids").write_text(f"{os.getpid()} {os.getppid()} {helper.pid}")
+    os.kill(supervisor, signal.SIGKILL)
+    time.sleep(30)
+    pathlib.Path("went-on").touch()
+
+@pytest.mark.gate("api.ready")
+def test_api(gate):
+    gate.measure("status", "ready")
+"""
+
+
+class TestOrphaned:
+    """A supervised child whose parent is gone: nobody will read what it measures."""
+
+    @pytest.mark.parametrize("workers", [["-pno:xdist"], ["-n", "2"]], ids=["alone", "xdist"])
+    @pytest.mark.skipif(sys.platform != "linux", reason="finds the supervisor in /proc")
+    def test_ends_with_its_parent(self, disturbed: Project, workers: list[str]) -> None:
+        """With its workers and whatever the gates started, in the middle of a gate."""
+        disturbed.gates(KILLS_SUPERVISOR)
+        began = time.monotonic()
+
+        ran = disturbed.cutover("run", "preflight", "--", *LEAN[:-1], *workers)
+
+        assert ran.code == -9
+        pids = [int(pid) for pid in (disturbed.folder / "pids").read_text().split()]
+        while any(map(alive, pids)) and time.monotonic() - began < 15:
+            time.sleep(0.05)
+        assert not any(map(alive, pids))
+        assert time.monotonic() - began < 15
+        assert not (disturbed.folder / "went-on").exists()
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
 
 
 @pytest.fixture(scope="module")
