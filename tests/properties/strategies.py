@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
-from random import Random
 from typing import TYPE_CHECKING, Any
-
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis import strategies as st
 
 from pytest_cutover.decision import decide
 from pytest_cutover.model import (
@@ -26,6 +21,7 @@ from pytest_cutover.model import (
     rfc3339,
 )
 from pytest_cutover.record import fold
+from tests.properties.cases import Choices, UnsuitableError, assume
 from tests.unit.journals import (
     NOW,
     Event,
@@ -50,18 +46,6 @@ if TYPE_CHECKING:
 
 RANK = {Verdict.NO_GO: 0, Verdict.HOLD: 1, Verdict.GO_WITH_GUARDS: 2, Verdict.GO: 3}
 """How near to GO a verdict is."""
-
-SOAK = os.environ.get("CUTOVER_SOAK") == "1"
-
-
-def cases(count: int = 2000) -> settings:
-    """Settings of a property: `count` cases, or 100 000 under CUTOVER_SOAK=1."""
-    return settings(
-        max_examples=100_000 if SOAK else count,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # explaining takes minutes
-    )
 
 
 @dataclass
@@ -114,7 +98,8 @@ def _measured(name: str, limit: Limit, value: tuple[str, str], *, in_code: bool 
 _REQUIRED = (("a",), ("a", "b"), ("a", "r[eu]", "r[us]"), ("r[eu]",))
 
 
-def _clean(rng: Random) -> Run:
+def clean_run(rng: Choices) -> Run:
+    """A run whose verdict is GO, alone or over two workers, supervised or not, with other tests or without."""
     limited = rng.sample(range(len(_LIMITED)), rng.randint(1, 3))
     required = rng.choice(_REQUIRED)
     optional, sandbox = rng.random() < 0.5, rng.random() < 0.5
@@ -154,39 +139,24 @@ def _clean(rng: Random) -> Run:
 # -- faults: each turns GO into NO-GO --------------------------------------------------------
 
 
-class NothingLeftError(Exception):
-    """An earlier fault took away what this one would have changed."""
-
-
-def one_of(rng: Random, things: Sequence[Any]) -> Any:
-    """One of the things.
-
-    Raises:
-        NothingLeftError: there is none.
-    """
-    if not things:
-        raise NothingLeftError
-    return rng.choice(things)
-
-
-def _gate(rng: Random, run: Run) -> Event:
-    chosen: Event = one_of(rng, [g for g in run.of("gate.finished") if g["phases"] and g["measurements"]])
+def _gate(rng: Choices, run: Run) -> Event:
+    chosen: Event = rng.one_of([g for g in run.of("gate.finished") if g["phases"] and g["measurements"]])
     return chosen
 
 
-def _required(rng: Random, run: Run) -> Event:
-    chosen: Event = one_of(rng, [g for g in run.of("gate.finished") if "extra" not in g["nodeid"]])
+def _required(rng: Choices, run: Run) -> Event:
+    chosen: Event = rng.one_of([g for g in run.of("gate.finished") if "extra" not in g["nodeid"]])
     return chosen
 
 
-def _a_measurement(rng: Random, run: Run) -> Event:
+def _a_measurement(rng: Choices, run: Run) -> Event:
     gate = _gate(rng, run)
     judged = [m for m in gate["measurements"] if not m.get("information")]
-    chosen: Event = one_of(rng, judged)
+    chosen: Event = rng.one_of(judged)
     return chosen
 
 
-def bad_value(rng: Random, run: Run) -> None:
+def bad_value(rng: Choices, run: Run) -> None:
     change: Event = rng.choice(
         (
             {"value": "9"},
@@ -201,45 +171,45 @@ def bad_value(rng: Random, run: Run) -> None:
     _a_measurement(rng, run).update(change, information=False)
 
 
-def few_samples(rng: Random, run: Run) -> None:
+def few_samples(rng: Choices, run: Run) -> None:
     run.policy = replace(run.policy, min_samples=5)
     chosen = _a_measurement(rng, run)
     if rng.random() < 0.5:
         chosen.pop("samples", None)
 
 
-def measured_twice(rng: Random, run: Run) -> None:
+def measured_twice(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
     gate["measurements"].append(dict(gate["measurements"][0]))
     gate["measured"] += 1
 
 
-def without_a_limit(rng: Random, run: Run) -> None:
+def without_a_limit(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
     gate["measurements"].append(measurement("unlimited"))
     gate["measured"] += 1
 
 
-def broken_in_code(rng: Random, run: Run) -> None:
+def broken_in_code(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
     own = Limit(Operator.AT_MOST, (Decimal(1),)).to_json()
     gate["measurements"].append(measurement("own", "2", unit="1", limit=own))
     gate["measured"] += 1
 
 
-def lost_measurement(rng: Random, run: Run) -> None:
+def lost_measurement(rng: Choices, run: Run) -> None:
     _gate(rng, run)["measured"] += 1
 
 
-def not_measured(rng: Random, run: Run) -> None:
+def not_measured(rng: Choices, run: Run) -> None:
     gate = _required(rng, run)
     gate["measurements"] = gate["measurements"][1:]
     gate["measured"] -= 1
 
 
-def bad_phase(rng: Random, run: Run) -> None:
+def bad_phase(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
-    chosen = one_of(rng, gate["phases"])
+    chosen = rng.one_of(gate["phases"])
     chosen[1:3] = rng.choice(
         (
             ["failed", "assertion"],
@@ -256,22 +226,22 @@ def bad_phase(rng: Random, run: Run) -> None:
     )
 
 
-def bad_subtest(rng: Random, run: Run) -> None:
+def bad_subtest(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
     word = rng.choice((("failed", "subtest"), ("skipped", "skip"), ("passed", "error")))
     gate["phases"].insert(1, phase("call", *word))
     gate["reported"] += 1
 
 
-def lost_report(rng: Random, run: Run) -> None:
+def lost_report(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
     if rng.random() < 0.5:
-        gate["phases"].remove(one_of(rng, gate["phases"]))
+        gate["phases"].remove(rng.one_of(gate["phases"]))
     else:
         gate["reported"] += 1
 
 
-def too_slow(rng: Random, run: Run) -> None:
+def too_slow(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
     gate["duration_s"] = 30
     for event in run.of("run.collected"):
@@ -281,16 +251,16 @@ def too_slow(rng: Random, run: Run) -> None:
         run.policy = replace(run.policy, gate_timeout_s=20.0)
 
 
-def not_finished(rng: Random, run: Run) -> None:
+def not_finished(rng: Choices, run: Run) -> None:
     run.events.remove(_gate(rng, run))
 
 
-def not_run(rng: Random, run: Run) -> None:
+def not_run(rng: Choices, run: Run) -> None:
     gate = _required(rng, run)
     run.events = [e for e in run.events if e.get("nodeid") != gate["nodeid"]]
 
 
-def rerun(rng: Random, run: Run) -> None:
+def rerun(rng: Choices, run: Run) -> None:
     gate = _gate(rng, run)
     at = run.events.index(gate)
     failed = copy.deepcopy(gate)
@@ -300,8 +270,8 @@ def rerun(rng: Random, run: Run) -> None:
     run.events[at:at] = [failed, gate_started(**key)]
 
 
-def one_id_twice(rng: Random, run: Run) -> None:
-    first = one_of(rng, run.of("run.collected")[0]["gates"])
+def one_id_twice(rng: Choices, run: Run) -> None:
+    first = rng.one_of(run.of("run.collected")[0]["gates"])
     copied = {**first, "nodeid": "gates/test_b.py::test_b"}
     for event in run.of("run.collected"):
         event["gates"].append(dict(copied))
@@ -311,8 +281,8 @@ def one_id_twice(rng: Random, run: Run) -> None:
     run.events[at:at] = [gate_started(nodeid=copied["nodeid"]), gate]
 
 
-def not_collected(rng: Random, run: Run) -> None:
-    gone = one_of(rng, [g for g in run.of("run.collected")[0]["gates"] if g["id"] != "extra"])
+def not_collected(rng: Choices, run: Run) -> None:
+    gone = rng.one_of([g for g in run.of("run.collected")[0]["gates"] if g["id"] != "extra"])
     key, node = gone["key"], gone["nodeid"]
     dropped = rng.random() < 0.5
     for event in run.of("run.collected"):
@@ -321,30 +291,30 @@ def not_collected(rng: Random, run: Run) -> None:
     run.events = [e for e in run.events if e.get("nodeid") != node]
 
 
-def workers_disagree(rng: Random, run: Run) -> None:
+def workers_disagree(rng: Choices, run: Run) -> None:
     events = run.of("run.collected")
     if len(events) == 1 or (rng.random() < 0.5):
-        events[-1]["gates"].remove(one_of(rng, events[-1]["gates"]))
+        events[-1]["gates"].remove(rng.one_of(events[-1]["gates"]))
     else:
         events[0]["gates"].append(info("ghost"))
 
 
-def told_problem(rng: Random, run: Run) -> None:
+def told_problem(rng: Choices, run: Run) -> None:
     codes = ("run.not-clean", "run.collect-error", "run.interrupted", "run.worker-crashed", "run.asserts-off")
     at = run.events.index(run.of("run.finished")[0])
     run.events.insert(at, problem(rng.choice(codes)))
 
 
-def bad_status(rng: Random, run: Run) -> None:
+def bad_status(rng: Choices, run: Run) -> None:
     run.of("run.finished")[0]["status"] = rng.choice((1, 2, 3, 139))
 
 
-def bad_end(rng: Random, run: Run) -> None:
+def bad_end(rng: Choices, run: Run) -> None:
     change = rng.choice(({"nonce": "00"}, {"status": None}))
     run.of("run.finished")[0].update(change)
 
 
-def bad_exit(rng: Random, run: Run) -> None:
+def bad_exit(rng: Choices, run: Run) -> None:
     runner = Runner.SUPERVISED
     run.of("run.started")[0]["runner"] = runner.value
     run.of("run.finished")[0]["exit"] = 11
@@ -352,12 +322,12 @@ def bad_exit(rng: Random, run: Run) -> None:
     run.events = [*(e for e in run.events if e["event"] != "run.exited"), exited(**ends)]
 
 
-def clock_back(rng: Random, run: Run) -> None:
+def clock_back(rng: Choices, run: Run) -> None:
     event = rng.choice(run.events[1:])
     event["at"] = rfc3339(NOW - timedelta(hours=1))
 
 
-def bad_head(rng: Random, run: Run) -> None:
+def bad_head(rng: Choices, run: Run) -> None:
     change = rng.choice(
         (
             {"plan": "canary"},
@@ -371,12 +341,12 @@ def bad_head(rng: Random, run: Run) -> None:
     run.events[0].update(change)
 
 
-def no_subject(rng: Random, run: Run) -> None:
+def no_subject(rng: Choices, run: Run) -> None:
     run.policy = replace(run.policy, sandbox=False, environment="production")
     run.events[0].update(subjects=[], sandbox=False, environment="production")
 
 
-def bad_policy(rng: Random, run: Run) -> None:
+def bad_policy(rng: Choices, run: Run) -> None:
     changes: tuple[dict[str, Any], ...] = (
         {"signature": PolicySignature.UNTRUSTED},
         {"expires_at": NOW},
@@ -389,7 +359,7 @@ def bad_policy(rng: Random, run: Run) -> None:
     run.policy = replace(run.policy, **rng.choice(changes))
 
 
-Fault = Callable[[Random, Run], None]
+Fault = Callable[[Choices, Run], None]
 
 FAULTS: tuple[Fault, ...] = (
     bad_value,
@@ -420,66 +390,31 @@ FAULTS: tuple[Fault, ...] = (
 )
 
 
-def _faulty(rng: Random) -> Run:
-    run = _clean(rng)
+def faulty_run(rng: Choices) -> Run:
+    """A run with one fault or two: what is taken away from it may be the fault itself."""
+    run = clean_run(rng)
     for _ in range(rng.randint(1, 2)):
         fault = rng.choice(FAULTS)
         try:
             fault(rng, run)
-        except NothingLeftError:
+        except UnsuitableError:
             continue
         run.faults = (*run.faults, fault.__name__)
+    assume(run.faults)
     return run
+
+
+def any_run(rng: Choices) -> Run:
+    return clean_run(rng) if rng.random() < 0.5 else faulty_run(rng)
 
 
 def small_runs(fault: Fault) -> list[Run]:
     """Runs of one gate with this fault alone: enough of them for each of its variants."""
     out = []
     for seed in range(400):
-        rng = Random(seed)
-        run = _clean(rng)
+        rng = Choices(seed)
+        run = clean_run(rng)
         if len(run.events) <= 6:
             fault(rng, run)
             out.append(replace(run, faults=(fault.__name__,)))
     return out[: 30 if fault in (bad_value, bad_phase, bad_subtest) else 5]
-
-
-# -- strategies ------------------------------------------------------------------------------
-#
-# One drawn number seeds a generator: three times the cases in the same time as drawing every choice.
-
-
-class Choices(Random):
-    """Choices that a property makes; shows as the number that makes them again."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self._number = number
-
-    def __repr__(self) -> str:
-        return f"Choices({self._number})"
-
-    def subset(self, count: int) -> set[int]:
-        """Which of `count` things to take: one, some, or all. One alone is what hides best, so half the time."""
-        if count and self.random() < 0.5:
-            return {self.randrange(count)}
-        mask = self.randint(1, 2**count - 1) if count else 0
-        return {i for i in range(count) if mask >> i & 1}
-
-
-def choices() -> st.SearchStrategy[Choices]:
-    return st.integers(0, 2**64 - 1).map(Choices)
-
-
-def clean_runs() -> st.SearchStrategy[Run]:
-    """Runs whose verdict is GO, alone or over two workers, supervised or not, with other tests or without."""
-    return choices().map(_clean)
-
-
-def faulty_runs() -> st.SearchStrategy[Run]:
-    """Runs with one fault or two: what is taken away from them may be the fault itself."""
-    return choices().map(_faulty)
-
-
-def any_runs() -> st.SearchStrategy[Run]:
-    return st.one_of(clean_runs(), faulty_runs())

@@ -8,9 +8,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from pytest_cutover.decision import decide
 from pytest_cutover.model import (
     Bound,
@@ -25,11 +22,15 @@ from pytest_cutover.model import (
 )
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
-from tests.properties.strategies import Choices, Run, any_runs, cases, choices, clean_runs, decided, rank
+from tests.properties.cases import Choices, assume, cases
+from tests.properties.strategies import Run, any_run, clean_run, decided, faulty_run, rank
 from tests.unit.journals import NOW, gate_finished, gate_started, info, limit, measurement, phase, sign
 
 if TYPE_CHECKING:
     from pytest_cutover.model import Decision
+
+
+UNPROVEN = [reason for reason in Reason if reason.weight is Weight.UNPROVEN]
 
 
 def said(decision: Decision) -> tuple[Any, ...]:
@@ -45,11 +46,9 @@ def said(decision: Decision) -> tuple[Any, ...]:
 class TestRed:
     """Adding bad news."""
 
-    @cases(700)
-    @given(any_runs(), choices())
+    @cases(any_run)
     def test_another_red_never_helps(self, run: Run, rng: Choices) -> None:
         """A broken measurement, a failed phase, a red gate that nobody requires, a failing attempt."""
-        before = rank(run.decided())
         events = copy.deepcopy(run.events)
         gates = [e for e in events if e["event"] == "gate.finished"]
         how = rng.choice(("measurement", "phase", "gate", "attempt"))
@@ -71,29 +70,35 @@ class TestRed:
                 red = gate | {"phases": [phase("call", "failed", "assertion")], "reported": 1, "attempt": 2}
                 events[at:at] = [gate_started(nodeid=gate["nodeid"]), red]
 
-        after = decided(sign(events), run)
+        assert decided(sign(events), run).verdict is Verdict.NO_GO
 
-        assert rank(after) <= before
-        assert after.verdict is Verdict.NO_GO
-
-    @cases(300)
-    @given(any_runs(), st.sampled_from([r for r in Reason if r.weight is Weight.UNPROVEN]))
-    def test_another_problem_never_helps(self, run: Run, reason: Reason) -> None:
+    @cases(any_run)
+    def test_another_problem_never_helps(self, run: Run, rng: Choices) -> None:
         """Whatever the run says against itself blocks."""
+        reason = rng.choice(UNPROVEN)
         record = fold(run.lines())
         told = replace(record, problems=(*record.problems, Problem(reason, "told")))
 
         assert decide(told, run.policy, NOW).verdict is Verdict.NO_GO
 
-    @cases(300)
-    @given(any_runs(), choices())
+    @cases(faulty_run)
     def test_another_requirement_never_helps(self, run: Run, rng: Choices) -> None:
         """Asking for more gates, one that ran or one that did not."""
+        assume(run.policy.requires)  # an empty plan proves nothing, so requiring something can only help it
         gate = rng.choice(("extra", "a", "never-heard-of"))
         asked = replace(run, policy=replace(run.policy, requires=(*run.policy.requires, Requirement(gate))))
 
-        # An empty plan is the exception: it proves nothing, so requiring something can only help it.
-        assert not run.policy.requires or rank(asked.decided()) <= rank(run.decided())
+        assert rank(asked.decided()) <= rank(run.decided())
+
+    @cases(clean_run)
+    def test_a_requirement_that_nothing_ran_for_is_no_go(self, run: Run, rng: Choices) -> None:
+        """Of a whole run too: a gate, or an instance of one, that never ran."""
+        asked = rng.choice((Requirement("never-heard-of"), Requirement("r", ("eu", "us", "mars"))))
+        requires = (*(r for r in run.policy.requires if r.gate != asked.gate), asked)
+
+        after = replace(run, policy=replace(run.policy, requires=requires)).decided()
+
+        assert after.verdict is Verdict.NO_GO
 
 
 def stricter(judged_by: Limit, by: Decimal) -> Limit:
@@ -114,8 +119,7 @@ def stricter(judged_by: Limit, by: Decimal) -> Limit:
 class TestStrictness:
     """A policy that asks for more."""
 
-    @cases(1000)
-    @given(any_runs(), choices())
+    @cases(faulty_run)
     def test_stricter_policy_never_helps(self, run: Run, rng: Choices) -> None:
         """Tighter bounds, less age, more samples, less time, another unit, less trust."""
         by = Decimal(rng.randint(0, 20)) / 10
@@ -136,44 +140,45 @@ class TestStrictness:
 
         assert rank(changed.decided()) <= rank(run.decided())
 
-    @cases(500)
-    @given(any_runs(), st.floats(0, 10**9))
-    def test_stale_stays_stale(self, run: Run, seconds: float) -> None:
+    @cases(any_run)
+    def test_stale_stays_stale(self, run: Run, rng: Choices) -> None:
         """What is too old, or has ended, at one time is so at every later one."""
         record = fold(run.lines())
-        later = NOW + timedelta(seconds=seconds)
+        first = NOW + timedelta(seconds=rng.uniform(0, 3000))
+        later = first + timedelta(seconds=rng.uniform(0, 10 ** rng.randint(0, 9)))
         past = {Reason.MEASUREMENT_STALE, Reason.POLICY_EXPIRED}
+        before = {f.reason for f in decide(record, run.policy, first).findings} & past
+        assume(before)
 
-        now, then = decide(record, run.policy, NOW), decide(record, run.policy, later)
+        then = decide(record, run.policy, later)
 
-        assert {f.reason for f in now.findings} & past <= {f.reason for f in then.findings}
-        if {f.reason for f in now.findings} & past:
-            assert then.verdict is Verdict.NO_GO
+        assert before <= {f.reason for f in then.findings}
+        assert then.verdict is Verdict.NO_GO
 
-    @cases(300)
-    @given(clean_runs())
-    def test_every_go_grows_old(self, run: Run) -> None:
-        """Evidence that is GO today is not for ever."""
-        assert decide(fold(run.lines()), run.policy, NOW + timedelta(days=1)).verdict is Verdict.NO_GO
+    @cases(clean_run)
+    def test_every_go_grows_old(self, run: Run, rng: Choices) -> None:
+        """Evidence that is GO today is not for ever: when the oldest measurement may be used no longer, it has ended."""
+        later = NOW + timedelta(seconds=run.policy.max_age_s * rng.uniform(1, 100))
+
+        assert run.decided().verdict is Verdict.GO
+        assert decide(fold(run.lines()), run.policy, later).verdict is Verdict.NO_GO
 
 
 class TestFunction:
     """decide() is a function of record, policy and time."""
 
-    @cases(300)
-    @given(any_runs())
-    def test_same_input_same_answer(self, run: Run) -> None:
+    @cases(any_run)
+    def test_same_input_same_answer(self, run: Run, rng: Choices) -> None:
         """Twice the same lines, twice the same decision."""
         assert run.decided() == run.decided()
 
-    @cases(700)
-    @given(any_runs(), choices())
+    @cases(any_run)
     def test_order_of_gates_does_not_matter(self, run: Run, rng: Choices) -> None:
         """Gates may run in any order that a writer can journal: the decision says the same."""
         head, tail = run.events[:1], [e for e in run.events if e["event"] in ("run.finished", "run.exited")]
         middle = [e for e in run.events[1:] if e not in tail]
-        if "rerun" in run.faults or "clock_back" in run.faults:
-            return  # the order of attempts, and of times, is what was recorded
+        # Of these two, the order of attempts, and of times, is what was recorded.
+        assume("rerun" not in run.faults and "clock_back" not in run.faults)
         shuffled = run.with_events([*head, *rng.sample(middle, len(middle)), *tail])
 
         before, after = said(run.decided()), said(shuffled.decided())
@@ -183,9 +188,8 @@ class TestFunction:
         else:
             assert before == after
 
-    @cases(500)
-    @given(any_runs())
-    def test_verdict_and_exit_code_agree(self, run: Run) -> None:
+    @cases(any_run)
+    def test_verdict_and_exit_code_agree(self, run: Run, rng: Choices) -> None:
         """0 is GO and GO is 0; red before unproven; heaviest first; green gates have nothing against them."""
         decision = run.decided()
         weights = [list(Weight).index(f.reason.weight) for f in decision.findings]
@@ -197,8 +201,7 @@ class TestFunction:
             assert decision.gates
             assert all(g.green for g in decision.gates if g.required)
 
-    @cases(500)
-    @given(any_runs(), choices())
+    @cases(faulty_run)
     def test_part_of_a_record_is_never_better(self, run: Run, rng: Choices) -> None:
         """Also where no journal stands behind it: results, gates, subjects or starts taken from the record."""
         record = fold(run.lines())

@@ -18,20 +18,17 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import assume, given, note
 
 from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.model import PolicySignature, Verdict
+from tests.properties.cases import Choices, assume, cases
 from tests.properties.strategies import (
     FAULTS,
-    Choices,
     Run,
-    any_runs,
-    cases,
-    choices,
-    clean_runs,
+    any_run,
+    clean_run,
     decided,
-    faulty_runs,
+    faulty_run,
     rank,
     small_runs,
 )
@@ -74,8 +71,7 @@ def without(event: Event, path: Path, *, nulled: bool) -> Event:
 def never_better(before: Run, lines: Sequence[bytes], *, than: int | None = None) -> None:
     base = rank(before.decided()) if than is None else than
     after = decided(lines, before)
-    note(f"faults {before.faults}, findings {[f.reason.code for f in after.findings]}")
-    assert rank(after) <= base
+    assert rank(after) <= base, (before.faults, [f.reason.code for f in after.findings])
 
 
 def is_own_word(run: Run, event: Event) -> bool:
@@ -110,8 +106,7 @@ def spares_optional(run: Run, event: Event, path: Path) -> bool:
 class TestEditedJournal:
     """The journal as it lies there, without a new signature."""
 
-    @cases(1000)
-    @given(clean_runs(), choices())
+    @cases(clean_run)
     def test_whole_run_does_not_survive_a_lost_line(self, run: Run, rng: Choices) -> None:
         """Any set of lines taken from a GO leaves no GO."""
         lines = run.lines()
@@ -121,8 +116,7 @@ class TestEditedJournal:
 
         assert after.verdict is Verdict.NO_GO
 
-    @cases()
-    @given(faulty_runs(), choices())
+    @cases(faulty_run)
     def test_lost_lines_never_help(self, run: Run, rng: Choices) -> None:
         """Nor does it help a run that was not GO."""
         lines = run.lines()
@@ -130,19 +124,16 @@ class TestEditedJournal:
 
         never_better(run, [x for i, x in enumerate(lines) if i not in gone])
 
-    @cases(700)
-    @given(faulty_runs(), choices())
+    @cases(any_run)
     def test_reordering_never_helps(self, run: Run, rng: Choices) -> None:
         """Any other order of the same lines."""
         lines = run.lines()
         order = rng.sample(lines, len(lines))
+        assume(order != lines)
 
-        never_better(run, order)
-        if order != lines:
-            assert decided(order, run).verdict is Verdict.NO_GO
+        assert decided(order, run).verdict is Verdict.NO_GO
 
-    @cases(500)
-    @given(any_runs(), choices())
+    @cases(any_run)
     def test_doubling_never_helps(self, run: Run, rng: Choices) -> None:
         """A line twice, anywhere, is no second proof."""
         lines = run.lines()
@@ -151,8 +142,7 @@ class TestEditedJournal:
 
         assert decided([*lines[:at], doubled, *lines[at:]], run).verdict is Verdict.NO_GO
 
-    @cases(500)
-    @given(clean_runs(), choices())
+    @cases(clean_run)
     def test_truncation_is_no_go(self, run: Run, rng: Choices) -> None:
         """Every proper beginning of a journal, at any byte."""
         whole = b"".join(run.lines())
@@ -160,8 +150,7 @@ class TestEditedJournal:
 
         assert decided(cut.splitlines(keepends=True), run).verdict is Verdict.NO_GO
 
-    @cases(1000)
-    @given(faulty_runs(), choices())
+    @cases(faulty_run)
     def test_no_nulled_or_missing_value_helps(self, run: Run, rng: Choices) -> None:
         """Any value of any line."""
         lines = run.lines()
@@ -176,8 +165,7 @@ class TestEditedJournal:
 class TestForgedJournal:
     """The same, by somebody who renumbers, recounts and recomputes the digest."""
 
-    @cases(1000)
-    @given(clean_runs(), choices())
+    @cases(clean_run)
     def test_whole_run_does_not_survive_a_lost_event(self, run: Run, rng: Choices) -> None:
         """Any set of events with one among them that begins or ends the run, or is a required gate's."""
         gone = rng.subset(len(run.events))
@@ -186,47 +174,36 @@ class TestForgedJournal:
 
         assert after.verdict is Verdict.NO_GO or all(map(is_dispensable, lost))
 
-    @cases(300)
-    @given(faulty_runs())
-    def test_no_lost_event_helps(self, run: Run) -> None:
+    @cases(faulty_run)
+    def test_no_lost_event_helps(self, run: Run, rng: Choices) -> None:
         """Each event in turn, but for the writer's own word against the run."""
         base = rank(run.decided())
         for number, event in enumerate(run.events):
             if not is_own_word(run, event):
                 never_better(run, sign([*run.events[:number], *run.events[number + 1 :]]), than=base)
 
-    @cases()
-    @given(faulty_runs(), choices())
+    @cases(faulty_run)
     def test_lost_starts_or_ends_never_help(self, run: Run, rng: Choices) -> None:
         """Any set of starts, or of ends: what is left of a gate counts against it."""
         kind = rng.choice(("gate.started", "gate.finished"))
         at = [i for i, e in enumerate(run.events) if e["event"] == kind]
         gone = {at[i] for i in rng.subset(len(at)) if not is_own_word(run, run.events[at[i]])}
+        assume(gone)
 
         never_better(run, sign([e for i, e in enumerate(run.events) if i not in gone]))
 
-    @cases(700)
-    @given(any_runs(), choices())
+    @cases(any_run)
     def test_required_gate_cannot_be_taken_out(self, run: Run, rng: Choices) -> None:
         """All its lines and its entry in every list: the policy still asks for it."""
-        ids = sorted(r.gate for r in run.policy.requires)
-        if not ids:
-            return
-        gone = rng.choice(ids)
-        events = []
-        for event in copy.deepcopy(run.events):
-            if event["event"] == "run.collected":
-                dropped = {g["nodeid"] for g in event["gates"] if g["id"] == gone}
-                event["gates"] = [g for g in event["gates"] if g["id"] != gone]
-            events.append(event)
+        gone = rng.one_of(sorted(r.gate for r in run.policy.requires))
         nodes = {g["nodeid"] for e in run.of("run.collected") for g in e["gates"] if g["id"] == gone}
-        kept = [e for e in events if e.get("nodeid") not in nodes]
+        kept = [e for e in copy.deepcopy(run.events) if e.get("nodeid") not in nodes]
+        for event in (e for e in kept if e["event"] == "run.collected"):
+            event["gates"] = [g for g in event["gates"] if g["id"] != gone]
 
-        assert dropped <= nodes
         assert decided(sign(kept), run).verdict is Verdict.NO_GO
 
-    @cases()
-    @given(faulty_runs(), choices())
+    @cases(faulty_run)
     def test_no_nulled_or_missing_value_helps(self, run: Run, rng: Choices) -> None:
         """Any value of any event: a report, a measurement, a count, a word."""
         number = rng.randint(0, len(run.events) - 1)
@@ -252,17 +229,17 @@ class TestForgedJournal:
                         better = rank(decided(sign(events), run)) > base
                         assert not better or spares_optional(run, event, path), (path, nulled, run)
 
-    @cases()
-    @given(faulty_runs(), choices())
+    @cases(faulty_run)
     def test_lost_reports_and_measurements_never_help(self, run: Run, rng: Choices) -> None:
         """Any set of phases and measurements of any gate."""
         events = copy.deepcopy(run.events)
-        gates = [e for e in events if e["event"] == "gate.finished"]
-        if gates:
-            gate = rng.choice(gates)
-            gone = rng.subset(8)
-            gate["phases"] = [x for i, x in enumerate(gate["phases"]) if i not in gone]
-            gate["measurements"] = [x for i, x in enumerate(gate["measurements"]) if i + 4 not in gone]
+        gate = rng.one_of([e for e in events if e["event"] == "gate.finished"])
+        told = [*gate["phases"], *gate["measurements"]]
+        gone = rng.subset(len(told))
+        assume(gone)
+        phases = len(gate["phases"])
+        gate["phases"] = [x for i, x in enumerate(told[:phases]) if i not in gone]
+        gate["measurements"] = [x for i, x in enumerate(told[phases:], phases) if i not in gone]
 
         never_better(run, sign(events))
 
