@@ -51,6 +51,13 @@ VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
 ]
 
 EXIT_CODES_SHELL = """
+## Output that cannot be written
+
+A closed pipe (`| head -1`), a full disk or a closed descriptor (`>&-`) never make a yes of it: a verb whose standard
+output could not be written, or `cutover run` whose GO could not be shown, ends with `2` and says so on standard
+error. Another answer keeps its code, and a run is decided and sealed all the same. In a run in this process,
+`pytest -m PHASE`, it is pytest that writes: it then ends with `1` or `120`, sometimes before anything was decided.
+
 ## In scripts
 
 `./dev` and `cutover run` hand codes through. `make` does not (it exits with 2), nor does a pipe

@@ -19,6 +19,7 @@ VERBS = {
     "run": "run a plan's gates under a trusted parent, decide and sign",
     "verify": "prove that evidence is whole, unchanged and signed",
     "admit": "say whether a digest may go into an environment now",
+    "explain": "say what would have to differ for a GO",
     "policy": "check, sign, verify or show a policy",
     "keys": "make or show signing keys",
     "readyz": "ask a readiness endpoint",
@@ -41,7 +42,34 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit code; errors are printed, never shown as tracebacks."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    from pytest_cutover.cli._output import Output
+
+    output = Output()
+    try:
+        code = _main(list(sys.argv[1:] if argv is None else argv))
+    except SystemExit as exc:  # argparse's: help, or a usage error
+        raise SystemExit(output.end(int(exc.code or 0), unwritten=UNUSABLE)) from None
+    else:
+        return output.end(code, unwritten=UNUSABLE)
+    finally:
+        output.restore()
+
+
+def _main(arguments: list[str]) -> int:
+    try:
+        return _run(arguments)
+    except CutoverError as exc:
+        print(f"error: {exc}", file=sys.stderr)
+        if exc.hint:
+            print(f"\nhint: {exc.hint}", file=sys.stderr)
+        return UNUSABLE
+    except BrokenPipeError:
+        return UNUSABLE
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(arguments: list[str]) -> int:
     verbs = "\n".join(f"  {verb:<8} {line}" for verb, line in VERBS.items())
     parser = Parser(
         prog="cutover",
@@ -57,15 +85,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] not in VERBS:
         parser.parse_args(arguments[:1] or ["--help"])
         return USAGE
-    module = importlib.import_module(f"pytest_cutover.cli.{arguments[0]}")
-    try:
-        return int(module.run(arguments[1:]))
-    except CutoverError as exc:
-        print(f"error: {exc}", file=sys.stderr)
-        if exc.hint:
-            print(f"\nhint: {exc.hint}", file=sys.stderr)
-        return UNUSABLE
-    except BrokenPipeError:
-        return UNUSABLE
-    except KeyboardInterrupt:
-        return 130
+    return int(importlib.import_module(f"pytest_cutover.cli.{arguments[0]}").run(arguments[1:]))
