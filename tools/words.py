@@ -41,6 +41,7 @@ PYTEST_EXIT_CODES: dict[int, str] = {
 VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
     ("`verify`", "valid", "invalid", "the evidence or the trust file cannot be read"),
     ("`admit`", "admitted", "refused", "the evidence or the trust file cannot be read"),
+    ("`explain`", "it was a GO", "it was not", "the evidence cannot be read or does not verify"),
     ("`policy check`", "no mistake", "mistakes", "unreadable"),
     ("`policy sign`", "signed", "refused: mistakes in it", "no key, or unreadable"),
     ("`policy verify`", "signed by a trusted key", "not so", "unreadable"),

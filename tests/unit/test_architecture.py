@@ -41,6 +41,7 @@ CORE = [
     "pytest_cutover.evidence.admit",
 ]
 
+    "pytest_cutover.rejudge.explain",
 # What a room may import of ours, beside itself; a module's own imports for type checkers do not count.
 VOCABULARY = {"model", "reasons", "errors"}
 MAY_IMPORT = {
@@ -59,6 +60,7 @@ MAY_IMPORT = {
     "sources": VOCABULARY | {"strictjson", "redact", "__init__"},
     "report": VOCABULARY | {"record", "decision", "run"},
     "hookspecs": set(),
+    "rejudge": VOCABULARY | {"decision"},
     "plugin": {"hookspecs", "run"},
     "run": VOCABULARY
     | {"files", "redact", "phases", "marker", "gate", "fixtures", "record", "decision"}
