@@ -13,7 +13,7 @@ from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError
 from pytest_cutover.evidence.report import KIND, read_report
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.verify import looks_like_bundle, verify_bundle
-from pytest_cutover.model import Verdict, parse_rfc3339
+from pytest_cutover.model import Verdict, parse_rfc3339, rfc3339
 from pytest_cutover.record import fold
 from pytest_cutover.rejudge.case import Case
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_cutover.cli import Parser
     from pytest_cutover.evidence.report import Report
     from pytest_cutover.evidence.verify import Verification
-    from pytest_cutover.model import Decision
+    from pytest_cutover.model import Decision, Finding, RunRecord
 
 _SHOWN = 5
 """Problems of evidence that an error lists; `cutover verify` lists all."""
@@ -133,7 +133,7 @@ def _signed(path: Path, bundle: bytes, report: bytes | None, options: argparse.N
     if found.is_valid and found.report is not None and found.record is not None:
         who = ", ".join(k.name for k in found.signers)
         said = f"verified: whole, unchanged, signed by {who}; {found.anchor.description}"
-        return _of(path, found.report, Standing.VERIFIED, said)
+        return _of(path, found.report, Standing.VERIFIED, said, found.record)
     if not options.unverified or report is None:
         raise ConfigError(
             f"{path} does not verify:\n{_told(found)}",
@@ -174,9 +174,12 @@ def _parsed(path: Path, data: bytes) -> Report:
         ) from None
 
 
-def _of(path: Path, report: Report, standing: Standing, said: str) -> Recorded:
+def _of(
+    path: Path, report: Report, standing: Standing, said: str, record: RunRecord | None = None
+) -> Recorded:
     try:
-        case = Case(fold(report.journal), report.policy, parse_rfc3339(report.decision["decided_at"]))
+        folded = fold(report.journal) if record is None else record
+        case = Case(folded, report.policy, parse_rfc3339(report.decision["decided_at"]))
         decision, claimed = case.decide(), str(report.decision["verdict"])
     except (KeyError, TypeError, ValueError) as exc:
         raise ConfigError(
@@ -188,3 +191,20 @@ def _of(path: Path, report: Report, standing: Standing, said: str) -> Recorded:
 def is_go(decision: Decision) -> bool:
     """Whether a decision would let something through."""
     return decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS)
+
+
+def verdict_json(decision: Decision) -> dict[str, Any]:
+    """A decision in short, with every reason."""
+    return {
+        "verdict": decision.verdict.value,
+        "exit_code": int(decision.exit_code),
+        "at": rfc3339(decision.decided_at),
+        "findings": [f.to_json() for f in decision.findings],
+    }
+
+
+def finding_line(finding: Finding) -> str:
+    """One finding in one line: its code, gate and message."""
+    gate = "" if finding.gate is None else f"{finding.gate}: "
+    message = (finding.message.splitlines() or [""])[0]
+    return f"[{finding.reason.code}] {gate}{message}"

@@ -7,8 +7,8 @@ import pytest
 
 from pytest_cutover.cli import main
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
-from pytest_cutover.keys.trust import trust_entry
-from tests.unit.evidence.runs import KEY, POLICY_KEY, Run, sealed
+from tests.unit.evidence.runs import Run, sealed
+from tests.unit.rejudge.conftest import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,27 +17,13 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
-def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = [
-        trust_entry(KEY.public, name="release"),
-        trust_entry(POLICY_KEY.public, name="p", roles=("policy",)),
-    ]
-    (tmp_path / "trust.json").write_text(json.dumps({"format": 1, "keys": keys}))
-    monkeypatch.setenv("CUTOVER_TRUST", str(tmp_path / "trust.json"))
-    monkeypatch.chdir(tmp_path)
+def _here(here: Path) -> None:
+    """In a folder with a trust file."""
 
 
 @pytest.fixture
 def red(tmp_path: Path) -> Path:
     return write(tmp_path / "run", *sealed(Run(latency="0.9")))
-
-
-def write(folder: Path, bundle: bytes | None, report: bytes) -> Path:
-    folder.mkdir(exist_ok=True)
-    if bundle is not None:
-        (folder / BUNDLE_FILE).write_bytes(bundle)
-    (folder / REPORT_FILE).write_bytes(report)
-    return folder
 
 
 def explain(*argv: str | Path) -> int:
