@@ -1,0 +1,526 @@
+"""The plain model of a run that every view renders: a record, its policy, its decision, and the run before it.
+
+Made from a run that has just ended or from a report that was read back. Nothing is decided here, and a
+view changes nothing: what a run came to stands in its evidence.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.model import GateDecision, Operator, ValueKind, Verdict, rfc3339
+from pytest_cutover.reasons import Reason, Weight
+from pytest_cutover.report.terminal import finding_text, state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from pytest_cutover.model import (
+        Decision,
+        EffectivePolicy,
+        Finding,
+        GateInfo,
+        GateResult,
+        JudgedMeasurement,
+        Limit,
+        Measurement,
+        RunRecord,
+    )
+
+STATES = ("red", "unproven", "hold", "waived", "green", "left")
+"""The states of a gate, worst first; `left` was skipped and is not required."""
+
+WORDS = {
+    "red": "red",
+    "unproven": "unproven",
+    "hold": "on hold",
+    "waived": "waived",
+    "green": "green",
+    "left": "not applicable",
+}
+
+MAX_LABEL_CHARS = 50
+"""GitHub refuses longer labels."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateView:
+    """One gate: how it was judged, where it stands, what it left. `info` is None when it was not collected."""
+
+    state: str
+    judged: GateDecision
+    info: GateInfo | None = None
+    result: GateResult | None = None
+    name: str = ""
+    """Unique within the run: the key, numbered where two tests carry one id."""
+
+    @property
+    def key(self) -> str:
+        return self.judged.key
+
+    @property
+    def serious(self) -> list[Finding]:
+        """What is held against it; notes only when there is nothing else."""
+        findings = self.judged.findings
+        return [f for f in findings if f.weight is not Weight.NOTE] or list(findings)
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The newest earlier run of the same plan and environment whose bundle verifies."""
+
+    run_id: str
+    verdict: Verdict
+    decided_at: datetime
+    values: Mapping[str, Mapping[str, Measurement]]
+    """Measurements by gate key, then name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What stands behind the view, as far as whoever made the view knows."""
+
+    folder: str
+    """The run folder as people type it."""
+
+    sealed: bool
+    keyid: str | None = None
+    signer: str = "none"
+    report_sha256: str | None = None
+    problems: tuple[str, ...] | None = None
+    """None: sealed by this very process. Otherwise what verifying it again found; empty is good."""
+
+    url: str | None = None
+    """Where the folder can be looked at, in a CI system."""
+
+    @property
+    def folder_name(self) -> str:
+        """The folder's own name, which is the run's id."""
+        name = self.folder.rstrip("/").rpartition("/")[2]
+        return name if all(c.isalnum() or c in ".-" for c in name) else "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverView:
+    """A waiver that was given to the run; `refused` says why it does not count."""
+
+    gate: str
+    reason: str
+    persons: tuple[str, ...]
+    risk: str
+    ticket: str
+    expires_at: datetime
+    accepts: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardView:
+    """Something that has to be in place while the release goes out."""
+
+    name: str
+    kind: str
+    text: str
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ObligationView:
+    """A gate that has to be green later; `met` is None until somebody has looked."""
+
+    gate: str
+    text: str
+    due_at: datetime | None = None
+    met: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """The criterion that weighs most in a verdict: the worst red one, or in a GO the one nearest to its limit."""
+
+    gate: str
+    text: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything a view of a run may show."""
+
+    verdict: Verdict
+    exit_code: int
+    decided_at: datetime
+    expires_at: datetime
+    record: RunRecord
+    policy: EffectivePolicy
+    gates: tuple[GateView, ...]
+    findings: tuple[Finding, ...]
+    evidence: Evidence
+    last: LastRun | None = None
+    starts: Mapping[str, datetime] = field(default_factory=dict)
+    """When each gate started, by node id; empty for a run too large to draw."""
+
+    prefix: str = ""
+    """From the repository's root to pytest's root folder, with its slash: annotators want paths from the former."""
+
+    waivers: tuple[WaiverView, ...] = ()
+    guards: tuple[GuardView, ...] = ()
+    obligations: tuple[ObligationView, ...] = ()
+
+    @property
+    def is_go(self) -> bool:
+        return self.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS)
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(g.state for g in self.gates)
+
+    @property
+    def run_findings(self) -> list[Finding]:
+        """Findings about the run as a whole."""
+        return [f for f in self.findings if f.gate is None]
+
+    def path_of(self, info: GateInfo) -> str:
+        """The gate's file from the repository's root, as annotators look it up."""
+        return self.prefix + info.file
+
+    def last_of(self, key: str, measured: Measurement) -> Measurement | None:
+        """The same measurement in the last run, when it can be compared: same name, kind and unit."""
+        if self.last is None:
+            return None
+        found = self.last.values.get(key, {}).get(measured.name)
+        same = found is not None and (found.kind, found.unit) == (measured.kind, measured.unit)
+        return found if same else None
+
+
+def build(
+    record: RunRecord, policy: EffectivePolicy, decision: Decision, evidence: Evidence, **more: Any
+) -> View:
+    """The view of a run; `more` are the fields of View that have a default."""
+    more = _accepted(decision) | more
+    return View(
+        verdict=decision.verdict,
+        exit_code=int(decision.exit_code),
+        decided_at=decision.decided_at,
+        expires_at=decision.expires_at,
+        record=record,
+        policy=policy,
+        gates=tuple(_gates(record, policy, decision)),
+        findings=decision.findings,
+        evidence=evidence,
+        **more,
+    )
+
+
+def _accepted(decision: Decision) -> dict[str, Any]:
+    """Waivers, guards and obligations of a decision, as fields of View."""
+    confirmed = all(f.reason is not Reason.GUARDS_UNCONFIRMED for f in decision.findings)
+    waivers = [
+        WaiverView(
+            gate=given.waiver.gate,
+            reason=given.waiver.reason,
+            persons=given.persons,
+            risk=given.waiver.risk,
+            ticket=given.waiver.ticket,
+            expires_at=given.waiver.expires_at,
+            accepts=tuple(sorted(r.code for r in given.waiver.accepts)),
+        )
+        for given in decision.waivers
+    ]
+    guards = [
+        GuardView(g.guard.name, g.guard.kind.value.replace("_", " "), _settings(g.guard.settings), confirmed)
+        for g in decision.guards
+    ]
+    obligations = [
+        ObligationView(g.guard.obligation.gate, f"from guard {g.guard.name}", g.due_at)
+        for g in decision.guards
+        if g.guard.obligation is not None
+    ]
+    return {"waivers": tuple(waivers), "guards": tuple(guards), "obligations": tuple(obligations)}
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings.items())
+
+
+def values_of(record: RunRecord) -> dict[str, dict[str, Measurement]]:
+    """What a run measured, by gate key and name; of a gate that ran again, the last attempt."""
+    keys = {info.nodeid: info.key for info in record.collected}
+    return {
+        keys[result.nodeid]: {m.name: m for m in result.measurements}
+        for result in record.results
+        if result.nodeid in keys
+    }
+
+
+def _gates(record: RunRecord, policy: EffectivePolicy, decision: Decision) -> Iterable[GateView]:
+    """Every gate that was collected, in its order, then those that are missing."""
+    results = {result.nodeid: result for result in record.results}
+    names: Counter[str] = Counter()
+    about: dict[str, list[Finding]] = {}  # what the plan, and not a gate's own run, holds against a gate
+    for finding in decision.findings:
+        if finding.gate is not None and finding.where is None:
+            about.setdefault(finding.gate, []).append(finding)
+    for info, judged in zip(record.collected, decision.gates, strict=True):
+        if judged.key in about:
+            more = [f for f in about[judged.key] if f not in judged.findings]
+            judged = replace(judged, findings=(*judged.findings, *more))
+        state = "waived" if judged.waived else state_of(judged)
+        yield GateView(state, judged, info, results.get(info.nodeid), _unique(judged.key, names))
+    known = {judged.key for judged in decision.gates}
+    dropped = {info.key: info for info in record.deselected} | {info.id: info for info in record.deselected}
+    for key, findings in about.items():
+        if key in known:
+            continue
+        info = dropped.get(key)
+        judged = GateDecision(
+            key=key,
+            title=key if info is None else info.title,
+            required=any(r.gate == key.partition("[")[0] for r in policy.requires),
+            green=False,
+            category=None if info is None else info.category,
+            owner=None if info is None else info.owner,
+            duration_s=0.0,
+            measurements=(),
+            findings=tuple(findings),
+        )
+        yield GateView(state_of(judged), judged, info, None, _unique(key, names))
+
+
+def _unique(key: str, seen: Counter[str]) -> str:
+    seen[key] += 1
+    return key if seen[key] == 1 else f"{key} ({seen[key]})"
+
+
+def worst_first(gates: Iterable[GateView]) -> list[GateView]:
+    """Red, unproven, on hold, waived, green, not applicable; within a state as they were collected."""
+    return sorted(gates, key=lambda g: STATES.index(g.state))
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that keeps the run from being simply green, for views that list places in files."""
+
+    state: str
+    name: str
+    title: str
+    findings: tuple[Finding, ...]
+    file: str | None
+    line: int | None
+
+    @property
+    def message(self) -> str:
+        """The first finding, and how many more there are."""
+        more = len(self.findings) - 1
+        return finding_text(self.findings[0]) + (f" (and {more} more)" if more else "")
+
+
+def troubles(view: View) -> list[Trouble]:
+    """What is not green, worst first: findings of the run as a whole, then gates."""
+    out = []
+    for finding in view.run_findings:
+        if finding.weight is not Weight.NOTE:
+            file, line = _place(finding.where)
+            state, code = str(finding.weight.value), finding.reason.code
+            out.append(
+                Trouble(state, code, finding.reason.meaning, (finding,), file and view.prefix + file, line)
+            )
+    for gate in view.gates:
+        if gate.state in ("red", "unproven", "hold") and gate.serious:
+            file = None if gate.info is None else view.path_of(gate.info)
+            line = None if gate.info is None else gate.info.line
+            out.append(Trouble(gate.state, gate.name, gate.judged.title, tuple(gate.serious), file, line))
+    return sorted(out, key=lambda t: STATES.index(t.state))
+
+
+def _place(where: str | None) -> tuple[str | None, int | None]:
+    """File and line of a finding's place, which may be `file:line`, a node id or a file."""
+    if not where:
+        return None, None
+    file, _, rest = where.partition("::")
+    name, colon, line = file.rpartition(":")
+    if not rest and colon and line.isdecimal():
+        return name, int(line)
+    return (file, None) if file.endswith((".py", ".toml")) else (None, None)
+
+
+# -- numbers ---------------------------------------------------------------------------------
+
+
+def number(value: str) -> Decimal | None:
+    """A measured text as the number it is; None when it is none that can be drawn."""
+    try:
+        found = Decimal(value)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and abs(found.adjusted()) < 300 else None
+
+
+def numbers(limit: Limit) -> list[Decimal]:
+    """The bounds of a limit when all of them are numbers that can be drawn; else none."""
+    found = [number(str(b)) for b in limit.bounds] if limit.kind is ValueKind.NUMBER else [None]
+    return [b for b in found if b is not None] if None not in found else []
+
+
+def amount(value: str, unit: str) -> str:
+    """`1.5 x`; long fractions are cut after four digits that count, the evidence keeps them whole."""
+    whole, _, fraction = value.partition(".")
+    if len(fraction) > 4 and fraction.isdecimal():
+        zeros = 0 if whole.strip("-0") else len(fraction) - len(fraction.lstrip("0"))
+        value = f"{whole}.{fraction[: zeros + 4]}"
+    return value[:120] if unit == "1" else f"{value[:120]} {unit}"
+
+
+def change(now: str, before: str) -> str:
+    """How a number moved since the last run, such as `+12 %`; empty when that says nothing."""
+    new, old = number(now), number(before)
+    if new is None or old is None:
+        return ""
+    if new == old:
+        return "same"
+    if old == 0 or (new < 0) != (old < 0):
+        return ""
+    percent = (new - old) / abs(old) * 100
+    return f"{percent:+.1f} %" if abs(percent) < 10 else f"{percent:+.0f} %" if abs(percent) < 10000 else ""
+
+
+# -- what weighs most ------------------------------------------------------------------------
+
+
+def top_impact(view: View) -> Impact | None:
+    """The criterion that weighs most; None when nothing can be named.
+
+    Of the heaviest findings the one furthest beyond its limit, as a share of the limit; without a
+    finding, the measurement that has used most of its limit.
+    """
+    heavy = [f for f in view.findings if f.weight is not Weight.NOTE]
+    if heavy:
+        heaviest = [f for f in heavy if f.weight is heavy[0].weight]
+        worst = max(heaviest, key=_overshoot)  # the first of equals
+        return _impact(worst.gate or "run", finding_text(worst))
+    return _nearest(view)
+
+
+def _overshoot(finding: Finding) -> Decimal:
+    distance, measured = number(finding.distance or ""), number(finding.measured or "")
+    if distance is None or measured is None:
+        return Decimal(0)
+    limit = abs(measured - distance)
+    return abs(distance) / limit if limit else Decimal("Infinity") if distance else Decimal(0)
+
+
+def _nearest(view: View) -> Impact | None:
+    used = [
+        (share, gate.key, judged)
+        for gate in view.gates
+        for judged in gate.judged.measurements
+        if judged.limit is not None and (share := limit_used(judged)) is not None
+    ]
+    if not used:
+        return None
+    share, key, judged = max(used, key=lambda u: u[0])
+    m = judged.measurement
+    assert judged.limit is not None
+    text = f"{m.name} {amount(m.value, m.unit)} has used {share * 100:.0f} % of its limit ({judged.limit.text()})"
+    return _impact(key, text)
+
+
+def limit_used(judged: JudgedMeasurement) -> Decimal | None:
+    """How much of its limit a number has used: 1 is at the limit. None where that has no meaning."""
+    value, limit = number(judged.measurement.value), judged.limit
+    if value is None or limit is None or limit.kind is not ValueKind.NUMBER:
+        return None
+    bounds = numbers(limit)
+    if not bounds:
+        return None
+    if limit.operator is Operator.AT_MOST and bounds[0] > 0 and value >= 0:
+        return value / bounds[0]
+    if limit.operator is Operator.AT_LEAST and bounds[0] > 0 and value > 0:
+        return bounds[0] / value
+    if limit.operator is Operator.BETWEEN and bounds[0] < bounds[1]:
+        middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
+        return abs(value - middle) / half
+    return None
+
+
+def _impact(gate: str, text: str) -> Impact:
+    label = "top-impact: " + "".join(c for c in gate if c.isprintable() and c != ",")
+    return Impact(gate, text, label[:MAX_LABEL_CHARS])
+
+
+# -- JSON ------------------------------------------------------------------------------------
+
+
+def to_json(view: View) -> dict[str, Any]:
+    """The view in plain JSON, for scripts. It is not evidence."""
+    impact = top_impact(view)
+    record, policy = view.record, view.policy
+    return {
+        "verdict": view.verdict.value,
+        "exit_code": view.exit_code,
+        "decided_at": rfc3339(view.decided_at),
+        "expires_at": rfc3339(view.expires_at),
+        "run_id": record.run_id,
+        "plan": policy.plan,
+        "environment": policy.environment,
+        "runner": record.runner.value,
+        "policy": {"name": policy.name, "version": policy.version, "digest": policy.digest},
+        "subjects": [{"name": s.name, "digest": dict(s.digest)} for s in record.subjects],
+        "evidence": {
+            "folder": view.evidence.folder,
+            "sealed": view.evidence.sealed,
+            "signer": view.evidence.signer,
+            "keyid": view.evidence.keyid,
+            "problems": None if view.evidence.problems is None else list(view.evidence.problems),
+        },
+        "counts": {state: view.counts[state] for state in STATES},
+        "top_impact": None
+        if impact is None
+        else {"gate": impact.gate, "text": impact.text, "label": impact.label},
+        "last_run": None
+        if view.last is None
+        else {
+            "run_id": view.last.run_id,
+            "verdict": view.last.verdict.value,
+            "decided_at": rfc3339(view.last.decided_at),
+        },
+        "findings": [f.to_json() for f in view.findings],
+        "gates": [_gate_json(view, gate) for gate in view.gates],
+    }
+
+
+def _gate_json(view: View, gate: GateView) -> dict[str, Any]:
+    judged, info = gate.judged, gate.info
+    return {
+        "gate": judged.key,
+        "title": judged.title,
+        "state": gate.state,
+        "required": judged.required,
+        "category": judged.category,
+        "owner": judged.owner,
+        "remedy": None if info is None else info.remedy,
+        "file": None if info is None else view.path_of(info),
+        "line": None if info is None else info.line,
+        "duration_s": judged.duration_s,
+        "measurements": [_measurement_json(view, gate.key, j) for j in judged.measurements],
+        "findings": [f.reason.code for f in judged.findings],
+        "notes": [] if gate.result is None else list(gate.result.notes),
+    }
+
+
+def _measurement_json(view: View, key: str, judged: JudgedMeasurement) -> dict[str, Any]:
+    m = judged.measurement
+    last = view.last_of(key, m)
+    return {
+        "name": m.name,
+        "measured": m.value,
+        "unit": m.unit,
+        "limit": None if judged.limit is None else judged.limit.text(),
+        "green": judged.green,
+        "samples": m.samples,
+        "last": None if last is None else last.value,
+    }
