@@ -173,6 +173,12 @@ class ExitGuard:
             if is_worker or not self.is_asked(config):
                 raise
             result = exc.code or 0
+        except KeyboardInterrupt:
+            if is_worker or RUN not in config.stash:
+                raise
+            from pytest_cutover.run import session as engine
+
+            return engine.interrupted_exit(config.stash[RUN])
         except Exception as exc:
             run = config.stash.get(RUN, None)
             if run is None or run.exit_status is None:

@@ -118,7 +118,9 @@ class _Reader:
         kind = event["event"]
         if (kind == "run.started") != (number == 0):
             raise ValueError("expected exactly one run.started, as the first event")
-        if self.exited is not None or (self.tail is not None and kind not in _AFTER_END):
+        if (self.exited is not None and kind != "run.problem") or (
+            self.tail is not None and kind not in _AFTER_END
+        ):
             raise ValueError(f"{kind} after the end of the run")
         if kind == "run.started":
             _head_values(event)  # raises now, while the line number is known

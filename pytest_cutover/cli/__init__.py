@@ -32,6 +32,7 @@ VERBS = {
 
 USAGE = 64
 UNUSABLE = 2
+INTERRUPTED = 130
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,7 +70,8 @@ def _main(arguments: list[str]) -> int:
     except BrokenPipeError:
         return UNUSABLE
     except KeyboardInterrupt:
-        return 130
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _run(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from pytest_cutover.files import read_regular, write_atomic
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
+from pytest_cutover.redact import Redactor
 from pytest_cutover.run.gcpause import gc_paused
+from pytest_cutover.run.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,21 +71,49 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         if sealed.bundle is not None:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
     except CutoverError as exc:
-        _take_back(context)
+        take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
     except KeyboardInterrupt:
-        _take_back(context)
+        take_back(conclusion, context)
         return unsealed(conclusion, Reason.RUN_INTERRUPTED, "interrupted while the evidence was written")
     except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
-        _take_back(context)
+        take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
     return replace(conclusion, sealed=True)
 
 
-def _take_back(context: RunContext) -> None:
-    """Remove a bundle whose writing failed in its last step: what is signed and the exit code must not differ."""
-    with suppress(OSError):
-        (context.run_dir / "bundle.intoto.jsonl").unlink(missing_ok=True)
+def add_problem(context: RunContext, reason: Reason, message: str) -> Conclusion:
+    """The conclusion after something went wrong behind the journal's end: it is told there, and all is judged again."""
+    try:
+        journal = Journal(context.run_dir / "journal.jsonl", resume=True)
+    except CutoverError as exc:
+        return unsealed(judge(context), Reason.EVIDENCE_NOT_WRITTEN, str(exc))
+    journal.problem(reason.code, Redactor(os.environ)(message)[:2000])
+    journal.close()
+    concluded = judge(context)
+    if journal.broken is not None:
+        return unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, journal.broken)
+    return concluded
+
+
+def seal_unless_told(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> Conclusion:
+    """Seal; a GO during whose sealing a signal came is taken back, and its NO-GO sealed in its place."""
+    sealed = seal(conclusion, context)
+    if not came or int(sealed.decision.exit_code) != 0:
+        return sealed
+    take_back(sealed, context)
+    message = f"interrupted while the evidence was written ({came[0]})"
+    return seal(add_problem(context, Reason.RUN_INTERRUPTED, message), context)
+
+
+def take_back(conclusion: Conclusion, context: RunContext) -> None:
+    """Remove evidence whose writing did not come to its end: it and the exit code must not differ."""
+    paths = [context.run_dir / "bundle.intoto.jsonl", context.run_dir / "report.json"]
+    if context.report is not None:
+        paths.append(context.rootdir / report_path(context.report, conclusion.decision.decided_at))
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def unsealed(

@@ -83,6 +83,12 @@ def guard_exit(
     return result
 
 
+def interrupted_exit(run: GateRun) -> int:
+    """The exit code after Ctrl-C at a moment at which pytest does not expect one: the decision's, if there is one."""
+    print("\ninterrupted while pytest ended", file=sys.stderr)
+    return int(ExitCode.UNPROVEN) if run.exit_status is None else run.exit_status
+
+
 # -- beginning -------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from pytest_cutover.files import read_regular
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run import conclude
 from pytest_cutover.run.begin import CHILD_FD, PARENT, Begun, begin
+from pytest_cutover.run.deferred import deferred
 from pytest_cutover.run.gate_code import digest_code
 from pytest_cutover.run.journal import Journal
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _ORDERLY_S = 3  # the child keeps the same deadline, and ends more tidily than a signal does
 _GRACE_S = 10  # from a polite signal to SIGKILL
+_TOLD_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _KEY_VARIABLES = ("CUTOVER_KEY", "CUTOVER_KEY_PEM")
 
 
@@ -51,11 +53,12 @@ def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], N
     if digest_code(context.rootdir, context.policy.gate_code_paths) != context.gate_code_digest:
         message = "the gate code changed while the run was under way"
         ended.insert(0, _problem(Reason.GATE_CODE_CHANGED, message))
-    broken = _add_end(context, first, ended)
-    concluded = conclude.judge(context)
-    if broken is not None:
-        return conclude.unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, broken)
-    return conclude.seal(concluded, context)
+    with deferred(*_TOLD_TO_STOP) as came:
+        broken = _add_end(context, first, ended)
+        concluded = conclude.judge(context)
+        if broken is not None:
+            return conclude.unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, broken)
+        return conclude.seal_unless_told(concluded, context, came)
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -126,7 +129,7 @@ class _Child:
             stopped.append(number)
             self._signal(signal.SIGINT if len(stopped) == 1 else signal.SIGKILL)
 
-        before = {s: signal.signal(s, forward) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        before = {s: signal.signal(s, forward) for s in _TOLD_TO_STOP}
         try:
             try:
                 status = self._process.wait(timeout=self._context.policy.run_deadline_s + _ORDERLY_S)

@@ -1,7 +1,8 @@
 """Makes one chosen system call of the engine fail, in the real process: imported before the run, driven by FAULT.
 
 `FAULT=OPERATION:NUMBER:KIND`, e.g. `journal.write:3:ENOSPC`. Kinds: ENOSPC, EIO, EROFS, short (half of it is written,
-then the disk is full), partial (half is written, and that is no error), kill (SIGKILL in the middle of it).
+then the disk is full), partial (half is written, and that is no error), kill (SIGKILL in the middle of it), interrupt
+(Ctrl-C in the middle of it, which by itself goes well).
 With `FAULT_COUNT=FILE` nothing fails and the operations are listed in FILE.
 """
 
@@ -31,6 +32,9 @@ def _fault(operation: str) -> str | None:
 def _strike(kind: str) -> None:
     if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "interrupt":
+        os.kill(os.getpid(), signal.SIGINT)
+        return
     code = getattr(errno, "ENOSPC" if kind == "short" else kind)
     raise OSError(code, os.strerror(code))
 

@@ -16,7 +16,15 @@ from pytest_cutover import files
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.reasons import Reason
-from pytest_cutover.run.conclude import Conclusion, judge, report_path, seal, unsealed
+from pytest_cutover.run.conclude import (
+    Conclusion,
+    add_problem,
+    judge,
+    report_path,
+    seal,
+    seal_unless_told,
+    unsealed,
+)
 from pytest_cutover.run.context import RunContext
 from tests.unit import journals
 from tests.unit.evidence.runs import signer
@@ -130,7 +138,7 @@ class TestSeal:
 
     @pytest.mark.parametrize("blocked", ["report.json", "out", BUNDLE])
     def test_what_cannot_be_written_is_no_go(self, tmp_path: Path, blocked: str) -> None:
-        """A decision that nobody can check is no GO, and nothing signed is left behind."""
+        """A decision that nobody can check is no GO, and nothing that says so is left behind."""
         context = run_in(tmp_path, report="out/report.json")
         if blocked == "out":
             (tmp_path / "out").write_text("a file where a folder should be")
@@ -142,7 +150,8 @@ class TestSeal:
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
         assert codes(conclusion)[0] == Reason.EVIDENCE_NOT_WRITTEN.code
         assert not conclusion.sealed
-        assert not (context.run_dir / BUNDLE).is_file()
+        for file in (context.run_dir / BUNDLE, context.run_dir / "report.json", tmp_path / "out/report.json"):
+            assert not file.is_file()
 
     def test_bundle_that_may_not_last_is_taken_back(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -193,6 +202,62 @@ class TestSeal:
         assert codes(conclusion)[0] == "run.interrupted"
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
         assert not (context.run_dir / BUNDLE).exists()
+
+
+class TestSealUnlessTold:
+    """Ctrl-C that waited until the evidence was written."""
+
+    def test_a_go_becomes_a_sealed_no_go(self, tmp_path: Path) -> None:
+        """What is signed says why, and so do report and copy."""
+        context = run_in(tmp_path, report="out.json")
+
+        conclusion = seal_unless_told(judge(context), context, ["SIGINT"])
+
+        assert conclusion.sealed
+        assert conclusion.decision.exit_code is ExitCode.UNPROVEN
+        assert codes(conclusion) == ["run.interrupted"]
+        assert json.loads((context.run_dir / "report.json").read_bytes())["decision"]["verdict"] == "NO-GO"
+        assert (tmp_path / "out.json").read_bytes() == (context.run_dir / "report.json").read_bytes()
+        assert (context.run_dir / BUNDLE).is_file()
+
+    def test_without_a_signal_nothing_changes(self, tmp_path: Path) -> None:
+        context = run_in(tmp_path)
+
+        assert seal_unless_told(judge(context), context, []).decision.verdict is Verdict.GO
+
+    def test_a_no_go_is_one_already(self, tmp_path: Path) -> None:
+        events = journals.clean_run()
+        events[3]["measurements"][0]["value"] = "9"
+        context = run_in(tmp_path, events)
+
+        conclusion = seal_unless_told(judge(context), context, ["SIGINT"])
+
+        assert (conclusion.sealed, codes(conclusion)) == (True, ["limit.broken"])
+
+
+class TestAddProblem:
+    """Something went wrong behind the end of the journal."""
+
+    def test_it_is_told_there_and_judged(self, tmp_path: Path) -> None:
+        context = run_in(tmp_path)
+
+        conclusion = add_problem(context, Reason.RUN_INTERNAL_ERROR, "a plugin crashed")
+
+        assert codes(conclusion) == ["run.internal-error"]
+        last = json.loads((context.run_dir / "journal.jsonl").read_bytes().splitlines()[-1])
+        assert last["message"] == "a plugin crashed"
+
+    def test_a_journal_that_cannot_be_written_is_no_go(self, tmp_path: Path) -> None:
+        """And nothing is sealed that does not say why."""
+        context = run_in(tmp_path)
+        path = context.run_dir / "journal.jsonl"
+        path.rename(path.with_name("kept"))
+        path.symlink_to("kept")
+
+        conclusion = add_problem(context, Reason.RUN_INTERNAL_ERROR, "a plugin crashed")
+
+        assert codes(conclusion)[0] == "evidence.not-written"
+        assert conclusion.decision.exit_code is ExitCode.UNPROVEN
 
 
 class TestUnsealed:

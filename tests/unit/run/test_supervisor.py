@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_cutover.model import ExitCode, Runner, Verdict
+from pytest_cutover.reasons import Reason
 from pytest_cutover.run import supervisor
-from pytest_cutover.run.conclude import judge
+from pytest_cutover.run.conclude import add_problem, judge
 from pytest_cutover.run.supervisor import child_command, child_environment
 from tests.unit import journals
 from tests.unit.run.test_conclude import fresh, run_in
@@ -103,6 +104,14 @@ class TestEnd:
         assert json.loads(path.read_bytes().splitlines()[-1])["signal"] == 9
         assert "run.journal-damaged" in codes
         assert judge(context).decision.verdict is Verdict.NO_GO
+
+    def test_what_happens_to_the_parent_afterwards_is_told_too(self, context: RunContext) -> None:
+        """Ctrl-C while the evidence was written: a reason of its own, not a damaged journal."""
+        assert self.end(context) == []
+
+        conclusion = add_problem(context, Reason.RUN_INTERRUPTED, "interrupted")
+
+        assert [f.reason.code for f in conclusion.decision.findings] == ["run.interrupted"]
 
     def test_forged_beginning_is_replaced(self, context: RunContext) -> None:
         """A child that rewrote what the parent had begun is not believed in anything."""
