@@ -71,9 +71,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers; and the fixtures, where pytest does no more than list them."""
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
+    if _only_lists(config.option):
+        from pytest_cutover.run import session as engine
+
+        engine.list_fixtures(config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -93,6 +97,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin a gate run when one is asked for."""
     config = session.config
+    if _only_lists(config.option):
+        return
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None and not _may_ask_for_gates(config, config.option):
         return
@@ -110,7 +116,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave gates out of a plain run, or begin a gate run when one was asked for by its node id."""
-    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()):
+    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()) or _only_lists(config.option):
         return
     gates = [item for item in items if item.get_closest_marker("gate")]
     if not gates:
@@ -133,6 +139,11 @@ def pytest_report_collectionfinish(config: pytest.Config) -> Sequence[str]:
         if left_out
         else []
     )
+
+
+def _only_lists(option: argparse.Namespace) -> bool:
+    """Whether pytest collects only to print a list of fixtures: no gate runs, so no gate run begins."""
+    return bool(option.showfixtures or option.show_fixtures_per_test)
 
 
 def _may_ask_for_gates(config: pytest.Config, option: argparse.Namespace) -> bool:

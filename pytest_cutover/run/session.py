@@ -89,6 +89,16 @@ def interrupted_exit(run: GateRun) -> int:
     return int(ExitCode.UNPROVEN) if run.exit_status is None else run.exit_status
 
 
+def list_fixtures(config: pytest.Config) -> None:
+    """Register what a gate can ask for, where pytest lists fixtures and there is no gate run."""
+    from pytest_cutover import fixtures
+    from pytest_cutover.run.recording import Recorder
+
+    gate = type("Gate", (), {"gate": vars(Recorder)["gate"]})
+    config.pluginmanager.register(fixtures, "cutover-fixtures")
+    config.pluginmanager.register(gate(), "cutover-gate")
+
+
 # -- beginning -------------------------------------------------------------------------------
 
 

@@ -252,13 +252,24 @@ class TestHelp:
         ):
             assert f"@pytest.mark.{name}" in ran.out
 
-    def test_fixtures(self, small: Project) -> None:
-        """gate and the sources, of a gate run."""
-        ran = small.pytest("--fixtures", "-m", "preflight")
+    @pytest.mark.parametrize("more", [[], ["-m", "preflight"], ["gates/test_gates.py::test_db"]], ids=str)
+    def test_fixtures(self, small: Project, more: list[str]) -> None:
+        """gate and the sources, with or without a phase; no gate run begins, and none is decided."""
+        ran = small.pytest("--fixtures", *more)
 
         for name in ("gate", "http", "readyz", "command", "targets"):
             assert f"\n{name} " in ran.out
-        assert ran.code == 0
+        assert "Records what this gate measures" in ran.out
+        assert (ran.code, ran.runs) == (0, [])
+
+    @pytest.mark.parametrize("more", [[], ["-m", "preflight"]], ids=str)
+    def test_fixtures_per_test(self, small: Project, more: list[str]) -> None:
+        """Gates are listed too."""
+        ran = small.pytest("--fixtures-per-test", *more)
+
+        assert "fixtures used by test_db" in ran.out
+        assert "\ngate " in ran.out
+        assert (ran.code, ran.runs) == (0, [])
 
     @pytest.mark.parametrize("option", ["--help", "--markers", "--version", "--fixtures"])
     def test_asking_in_a_gate_run_is_no_verdict(self, small: Project, option: str) -> None:
