@@ -30,12 +30,14 @@ from pytest_cutover.model import (
     Verdict,
 )
 from pytest_cutover.reasons import Reason, Weight
+from pytest_cutover.waiver import accept
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from pytest_cutover.model import EffectivePolicy, Requirement, RunRecord
+    from pytest_cutover.waiver import GivenWaiver
 
 _WEIGHTS = list(Weight)
 _OUTCOME = {
@@ -46,23 +48,48 @@ _OUTCOME = {
 }
 
 
-def decide(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Decision:
+def decide(
+    record: RunRecord, policy: EffectivePolicy, now: datetime, waivers: Sequence[GivenWaiver] = ()
+) -> Decision:
     """GO only if everything the policy requires is proven green, and nothing else is red.
+
+    GO-WITH-GUARDS if what is not green is accepted by `waivers` that count, and their guards are in place.
 
     Raises:
         ValueError: `now` is naive.
     """
     if now.tzinfo is None:
         raise ValueError("now must be timezone-aware")
-    gates = tuple(_gates(record, policy, now))
+    accepted = accept(tuple(_gates(record, policy, now)), waivers, record, policy, now, _keeps)
+    gates = accepted.gates
     findings = [*_run_findings(record, policy, now), *_requirement_findings(record, policy)]
-    findings += [f for g in gates for f in g.findings]
-    findings.sort(key=lambda f: _WEIGHTS.index(f.reason.weight))
-    verdict, exit_code = _OUTCOME[findings[0].reason.weight if findings else Weight.NOTE]
-    expires_at = now + timedelta(seconds=policy.decision_ttl_s)
+    findings += [*(f for g in gates for f in g.findings), *accepted.findings]
+    verdict, exit_code, ordered = outcome(findings)
+    if verdict is Verdict.GO and accepted.waivers:
+        verdict = Verdict.GO_WITH_GUARDS
+    ends = [now + timedelta(seconds=policy.decision_ttl_s), *(w.waiver.expires_at for w in accepted.waivers)]
     if policy.expires_at is not None:
-        expires_at = min(expires_at, policy.expires_at)
-    return Decision(verdict, exit_code, now, expires_at, gates, tuple(findings))
+        ends.append(policy.expires_at)
+    return Decision(
+        verdict, exit_code, now, min(ends), gates, ordered, accepted.waivers, accepted.guards
+    )
+
+
+def outcome(findings: Iterable[Finding]) -> tuple[Verdict, ExitCode, tuple[Finding, ...]]:
+    """What the heaviest finding makes of a run, and the findings heaviest first."""
+    ordered = tuple(sorted(findings, key=lambda f: _WEIGHTS.index(f.weight)))
+    return *_OUTCOME[ordered[0].weight if ordered else Weight.NOTE], ordered
+
+
+def shard_verdict(decision: Decision) -> Verdict:
+    """What a shard's run would have come to, were the shard the whole fleet."""
+    verdict, _, _ = outcome(f for f in decision.findings if f.reason is not Reason.SHARD_PARTIAL)
+    return Verdict.GO_WITH_GUARDS if verdict is Verdict.GO and decision.waivers else verdict
+
+
+def _keeps(measurement: Measurement, limit: Limit) -> bool:
+    """Whether a value lies within the limit of a waiver."""
+    return measurement.unit == limit.unit and not _against(measurement, limit)[0]
 
 
 # -- the run ---------------------------------------------------------------------------------
@@ -87,11 +114,14 @@ def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> 
             "no digest of what is released",
             remedy="--cutover-subject NAME@sha256:HEX, or subjects in the policy's environment",
         )
-    yield from _policy_findings(record, policy, now)
-    yield from _key_findings(record, policy)
+    yield from policy_findings(policy, now)
+    yield from _made_for(record, policy)
+    yield from key_findings(record.signer, policy)
+    yield from _shard_findings(record, policy)
 
 
-def _policy_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> Iterator[Finding]:
+def policy_findings(policy: EffectivePolicy, now: datetime) -> Iterator[Finding]:
+    """What is held against the policy itself, whatever it judges."""
     if not policy.requires:
         yield Finding(Reason.POLICY_EMPTY, f"plan {policy.plan} requires no gate")
     if policy.signature is PolicySignature.UNTRUSTED:
@@ -101,6 +131,9 @@ def _policy_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) 
         yield Finding(Reason.POLICY_UNSIGNED, "the policy is not signed", remedy="cutover policy sign FILE")
     if policy.expires_at is not None and policy.expires_at <= now:
         yield Finding(Reason.POLICY_EXPIRED, f"the policy ended at {policy.expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+def _made_for(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
     of_run = (record.policy_digest, record.plan, record.environment, record.sandbox)
     if of_run != (policy.digest, policy.plan, policy.environment, policy.sandbox):
         yield Finding(
@@ -119,15 +152,39 @@ def _policy_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) 
         )
 
 
-def _key_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
-    if record.signer is SignerKind.DEVELOPMENT and not policy.development_key:
+def key_findings(signer: SignerKind, policy: EffectivePolicy) -> Iterator[Finding]:
+    """What is held against the key that will sign."""
+    if signer is SignerKind.DEVELOPMENT and not policy.development_key:
         yield Finding(
             Reason.KEY_DEVELOPMENT,
             f"environment {policy.environment} refuses development keys",
             remedy="set CUTOVER_KEY, or settings.development_key in the policy",
         )
-    if record.signer is SignerKind.NONE:
+    if signer is SignerKind.NONE:
         yield Finding(Reason.KEY_MISSING, "no signing key: the evidence is unsigned and admits nothing")
+
+
+def _shard_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
+    """A run under a fleet's policy is one shard of it, and never the fleet."""
+    required, shard = policy.shards, record.shard
+    if required is None:
+        return
+    if not isinstance(shard, str):  # a journal may hold anything
+        yield Finding(
+            Reason.SHARD_UNNAMED,
+            f"plan {policy.plan} asks for shards, and the run does not say which one it is",
+            remedy="--shard NAME (--cutover-shard, CUTOVER_SHARD)",
+        )
+        return
+    if isinstance(required, tuple) and shard not in required:
+        yield Finding(
+            Reason.SHARD_FOREIGN, f"the policy names no shard {shard}", measured=shard, limit=", ".join(required)
+        )
+    yield Finding(
+        Reason.SHARD_PARTIAL,
+        f"this is shard {shard} alone: the fleet is decided by a merge",
+        remedy=f"cutover merge RUN… --plan {policy.plan}",
+    )
 
 
 # -- what the plan requires ------------------------------------------------------------------
@@ -257,7 +314,7 @@ def judge_gate(
         key=info.key,
         title=info.title,
         required=required,
-        green=result is not None and (not findings or all(f.reason.weight is Weight.NOTE for f in findings)),
+        green=result is not None and (not findings or all(f.weight is Weight.NOTE for f in findings)),
         category=info.category,
         owner=info.owner,
         duration_s=0.0 if result is None else result.duration_s,

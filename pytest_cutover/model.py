@@ -13,10 +13,15 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Any
 
+from pytest_cutover.reasons import Reason, Weight
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_cutover.reasons import Reason
+    from pytest_cutover.waiver import BoundGuard, GivenWaiver
+
+_ADDED = frozenset({"waiver_persons", "shards"})
+"""Fields that format 1 did not have at first: not there, they are what they were then. No waiver counts, no fleet."""
 
 SANDBOX = "sandbox"
 """The one environment whose evidence nobody else accepts."""
@@ -246,6 +251,8 @@ class RunRecord:
     problems: tuple[Problem, ...]
     complete: bool  # the journal is whole: numbered, ended, counted
     target: Mapping[str, str] = field(default_factory=dict)
+    authors: tuple[str, ...] = ()  # of the change that is released, as the run was told
+    guards_confirmed: str | None = None  # `waiver.guards_digest` of the guards that were injected
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,12 +291,15 @@ class EffectivePolicy:
     gate_code_digest: str | None = None  # pinned; None pins nothing
     expires_at: datetime | None = None
     clock_tolerance_s: float = 5.0
+    waiver_persons: int | None = None  # who must sign a waiver; None: no waiver counts
+    shards: tuple[str, ...] | int | None = None  # that a fleet's decision needs; None: there is no fleet
 
     def limits_for(self, info: GateInfo) -> dict[str, Limit]:
         """Limits by measurement name; an instance's own win over its gate's."""
         return {**self.limits.get(info.id, {}), **self.limits.get(info.key, {})}
 
     def to_json(self) -> dict[str, Any]:
+        added = {} if self.waiver_persons is None else {"waiver_persons": self.waiver_persons}
         return {
             "name": self.name,
             "version": self.version,
@@ -318,7 +328,13 @@ class EffectivePolicy:
             "gate_code_digest": self.gate_code_digest,
             "expires_at": None if self.expires_at is None else rfc3339(self.expires_at),
             "clock_tolerance_s": self.clock_tolerance_s,
+            **added,
+            **self._shards_json(),
         }
+
+    def _shards_json(self) -> dict[str, Any]:
+        shards = self.shards
+        return {} if shards is None else {"shards": list(shards) if isinstance(shards, tuple) else shards}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EffectivePolicy:
@@ -328,7 +344,7 @@ class EffectivePolicy:
             KeyError, TypeError, ValueError, ArithmeticError: malformed input; the caller says where.
         """
         fields = dict(data)
-        missing = [f.name for f in dataclass_fields(cls) if f.name not in fields]
+        missing = [f.name for f in dataclass_fields(cls) if f.name not in fields and f.name not in _ADDED]
         if missing:
             # A default would let a pin or a minimum vanish with its key.
             raise KeyError(missing[0])
@@ -346,6 +362,8 @@ class EffectivePolicy:
         fields["gate_code_paths"] = tuple(fields["gate_code_paths"])
         if fields["expires_at"] is not None:
             fields["expires_at"] = parse_rfc3339(fields["expires_at"])
+        if isinstance(fields.get("shards"), list):
+            fields["shards"] = tuple(fields["shards"])
         return cls(**fields)
 
 
@@ -364,11 +382,17 @@ class Finding:
     owner: str | None = None
     remedy: str | None = None
     where: str | None = None  # file:line, or the node id
+    waived: str | None = None  # the ticket of the waiver that accepts it
+
+    @property
+    def weight(self) -> Weight:
+        """What it does to the verdict: its reason's weight, and nothing once it is waived."""
+        return self.reason.weight if self.waived is None else Weight.NOTE
 
     def to_json(self) -> dict[str, Any]:
         out: dict[str, Any] = {
             "code": self.reason.code,
-            "weight": self.reason.weight.value,
+            "weight": self.weight.value,
             "message": self.message,
         }
         for name in (
@@ -381,6 +405,7 @@ class Finding:
             "owner",
             "remedy",
             "where",
+            "waived",
         ):
             value = getattr(self, name)
             if value is not None:
@@ -411,10 +436,18 @@ class GateDecision:
     measurements: tuple[JudgedMeasurement, ...]
     findings: tuple[Finding, ...]
 
+    @property
+    def waived(self) -> bool:
+        """Not green, and accepted by a waiver."""
+        return not self.green and all(f.weight is Weight.NOTE for f in self.findings)
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The verdict on one run, and every reason for it; findings heaviest first."""
+    """The verdict on one run, and every reason for it; findings heaviest first.
+
+    `waivers` are those that count, `guards` what they ask for, in order.
+    """
 
     verdict: Verdict
     exit_code: ExitCode
@@ -422,6 +455,8 @@ class Decision:
     expires_at: datetime
     gates: tuple[GateDecision, ...]
     findings: tuple[Finding, ...]
+    waivers: tuple[GivenWaiver, ...] = ()
+    guards: tuple[BoundGuard, ...] = ()
 
 
 def rfc3339(at: datetime) -> str:

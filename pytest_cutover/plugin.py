@@ -67,7 +67,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="signing key, or none; default: CUTOVER_KEY, then a development key",
     )
     add("--cutover-trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
+    add(
+        "--cutover-waiver",
+        metavar="FILE",
+        action="append",
+        help="a signed waiver; may be repeated; default: CUTOVER_WAIVERS; those in configs/waivers always count",
+    )
+    add(
+        "--cutover-author",
+        metavar="PERSON",
+        action="append",
+        help="who wrote the change; may be repeated; default: CUTOVER_AUTHORS, then the policy's change",
+    )
     add("--report", metavar="PATH", dest="cutover_report", help="put a copy of report.json there")
+    add("--cutover-junit", metavar="PATH", help="write a JUnit file of the gates there")
+    add("--cutover-code-quality", metavar="PATH", help="write GitLab's code quality report there")
+    add(
+        "--cutover-annotations",
+        metavar="WHEN",
+        help="GitHub annotations: auto (in GitHub Actions), github or none; default: CUTOVER_ANNOTATIONS, then auto",
+    )
+    add(
+        "--cutover-views",
+        metavar="NAMES",
+        help="views to keep in the run's folder: summary, html, junit, or none; default: CUTOVER_VIEWS, then all",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

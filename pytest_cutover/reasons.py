@@ -247,6 +247,105 @@ class Reason(Enum):
         "The evidence could not be written; a decision nobody can check is no GO.",
     )
 
+    # -- waivers and guards: why a waiver that was given does not count, and what a GO still waits for
+    WAIVER_UNUSABLE = ("waiver.unusable", Weight.NOTE, "A waiver that was given cannot be read.")
+    WAIVER_UNTRUSTED = (
+        "waiver.untrusted",
+        Weight.NOTE,
+        "No key that may waive here, and belongs to a person, has signed this waiver.",
+    )
+    WAIVER_FOREIGN = (
+        "waiver.foreign",
+        Weight.NOTE,
+        "The waiver is for another environment or another change set.",
+    )
+    WAIVER_EXPIRED = ("waiver.expired", Weight.NOTE, "The waiver's time is over, or has not begun.")
+    WAIVER_NOT_ALLOWED = (
+        "waiver.not-allowed",
+        Weight.NOTE,
+        "The policy allows no waivers in this environment.",
+    )
+    WAIVER_AUTHORS_UNKNOWN = (
+        "waiver.authors-unknown",
+        Weight.NOTE,
+        "The run does not say who wrote the change, so nobody can be known to be somebody else.",
+    )
+    WAIVER_SELF_SIGNED = (
+        "waiver.self-signed",
+        Weight.NOTE,
+        "An author of the change signed the waiver.",
+    )
+    WAIVER_PERSONS = (
+        "waiver.persons",
+        Weight.NOTE,
+        "Fewer persons signed the waiver than the policy asks for.",
+    )
+    WAIVER_BEYOND = (
+        "waiver.beyond",
+        Weight.NOTE,
+        "The measured value lies outside of what the waiver accepts.",
+    )
+    GUARDS_UNCONFIRMED = (
+        "guards.unconfirmed",
+        Weight.HOLD,
+        "The guards of a waiver are not in place: nothing confirmed that they were injected.",
+    )
+
+    # -- the shards of a fleet: what one run is, and what a merge makes of many
+    SHARD_PARTIAL = (
+        "shard.partial",
+        Weight.HOLD,
+        "The run gates one shard of a fleet: only a merge of all of them can be a GO.",
+    )
+    SHARD_UNNAMED = (
+        "shard.unnamed",
+        Weight.UNPROVEN,
+        "The plan asks for a fleet, and the run does not say which shard it gates.",
+    )
+    SHARD_NOT_REQUIRED = (
+        "shard.not-required",
+        Weight.UNPROVEN,
+        "The plan asks for no shards: there is no fleet that a merge could decide about.",
+    )
+    SHARD_MISSING = ("shard.missing", Weight.UNPROVEN, "A shard that the policy requires is not there.")
+    SHARD_FOREIGN = (
+        "shard.foreign",
+        Weight.UNPROVEN,
+        "A shard is not one the policy names, or there are more than it counts.",
+    )
+    SHARD_DUPLICATE = ("shard.duplicate", Weight.UNPROVEN, "Two runs of one shard were merged.")
+    SHARD_REPLAYED = ("shard.replayed", Weight.UNPROVEN, "One run was merged more than once.")
+    SHARD_UNVERIFIED = (
+        "shard.unverified",
+        Weight.UNPROVEN,
+        "The evidence of a shard is unsigned, changed, cut off or signed by a key that does not count.",
+    )
+    SHARD_RED = ("shard.red", Weight.RED, "A shard is NO-GO: something in it was measured red.")
+    SHARD_UNPROVEN = ("shard.unproven", Weight.UNPROVEN, "A shard is NO-GO: something in it is not proven.")
+    SHARD_HOLD = ("shard.hold", Weight.HOLD, "A shard is green, and somebody has yet to act on it.")
+    SHARD_EXPIRED = (
+        "shard.expired",
+        Weight.UNPROVEN,
+        "The decision of a shard is not in force when the fleet is decided: expired, or made later.",
+    )
+    SHARD_STALE = (
+        "shard.stale",
+        Weight.UNPROVEN,
+        "What a shard measured is older than allowed when the fleet is decided.",
+    )
+    SHARD_SUBJECT = ("shard.subject", Weight.UNPROVEN, "The shards are about different subjects.")
+    SHARD_ENVIRONMENT = (
+        "shard.environment",
+        Weight.UNPROVEN,
+        "A shard was decided for another environment than the fleet.",
+    )
+    SHARD_PLAN = ("shard.plan", Weight.UNPROVEN, "A shard was decided for another plan than the fleet.")
+    SHARD_POLICY = (
+        "shard.policy",
+        Weight.UNPROVEN,
+        "A shard was decided under another policy than the fleet.",
+    )
+
     # -- what was judged, and by which policy
     SUBJECT_MISSING = (
         "subject.missing",

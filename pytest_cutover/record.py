@@ -25,7 +25,7 @@ from pytest_cutover.model import (
     ValueKind,
     parse_rfc3339,
 )
-from pytest_cutover.reasons import Reason
+from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ FORMAT = 1
 
 _CLOCK_TOLERANCE = timedelta(seconds=1)  # an NTP step of less is not worth a NO-GO
 _CLEAN_STATUS = (0, 5)  # pytest's "passed", and "nothing collected" of which the empty record tells
-_AFTER_END = ("run.problem", "run.exited")  # what a supervising parent has to add
+_AFTER_END = ("run.problem", "run.exited", "guards.confirmed")  # what the process that decides has to add
 _MALFORMED = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError, RecursionError)
 
 
@@ -75,6 +75,7 @@ class _Reader:
         self.expected = 0
         self.digest = hashlib.sha256()
         self.at: datetime | None = None
+        self.guards: str | None = None
         self.handlers = {
             "run.collected": self.on_collected,
             "gate.started": self.on_gate_started,
@@ -82,6 +83,7 @@ class _Reader:
             "run.problem": self.on_problem,
             "run.finished": self.on_finished,
             "run.exited": self.on_exited,
+            "guards.confirmed": self.on_guards_confirmed,
         }
 
     def damaged(self, message: str) -> None:
@@ -118,13 +120,16 @@ class _Reader:
         kind = event["event"]
         if (kind == "run.started") != (number == 0):
             raise ValueError("expected exactly one run.started, as the first event")
-        if (self.exited is not None and kind != "run.problem") or (
+        if (self.exited is not None and kind not in ("guards.confirmed", "run.problem")) or (
             self.tail is not None and kind not in _AFTER_END
         ):
             raise ValueError(f"{kind} after the end of the run")
         if kind == "run.started":
             _head_values(event)  # raises now, while the line number is known
             self.head = event
+            for unusable in event.get("unusable_waivers", []):
+                message, where = _typed(unusable["reason"], str), _typed(unusable["file"], str)
+                self.problems.append(Problem(Reason.WAIVER_UNUSABLE, message, where))
             return
         self.handlers[kind](event)
 
@@ -168,7 +173,7 @@ class _Reader:
         if event["counts"] != counted:
             raise ValueError(f"expected counts {event['counts']}, got {counted}")
         status = _typed(event["status"], int)
-        explained = self.problems or any(p.outcome != "passed" for r in self.results for p in r.phases)
+        explained = any(p.reason.weight is not Weight.NOTE for p in self.problems) or any(p.outcome != "passed" for r in self.results for p in r.phases)
         if status not in _CLEAN_STATUS and not explained:
             message = f"pytest ended with {status}, and no event says why"
             self.problems.append(Problem(Reason.RUN_EXIT_STATUS, message))
@@ -187,12 +192,22 @@ class _Reader:
                 )
             )
 
+    def on_guards_confirmed(self, event: Mapping[str, Any]) -> None:
+        if self.tail is None or (self.is_supervised and self.exited is None):
+            raise ValueError("guards were confirmed before the gates had ended")
+        if self.guards is not None:
+            raise ValueError("guards were confirmed twice")
+        self.guards = _typed(event["guards"], str)
+
+    @property
+    def is_supervised(self) -> bool:
+        return self.head is not None and self.head["runner"] == Runner.SUPERVISED.value
+
     def finish(self) -> None:
         """Add what only the whole journal shows."""
         if self.head is None:
             self.damaged("the journal does not begin with run.started")
-        supervised = self.head is not None and self.head["runner"] == Runner.SUPERVISED.value
-        if self.tail is None or (supervised and self.exited is None):
+        if self.tail is None or (self.is_supervised and self.exited is None):
             self.problems.append(
                 Problem(
                     Reason.RUN_JOURNAL_INCOMPLETE, "the journal ends before the run did: it was cut short"
@@ -236,6 +251,7 @@ class _Reader:
             results=tuple(self.results),
             problems=tuple(self.problems),
             complete=not any(p.reason in incomplete for p in self.problems),
+            guards_confirmed=self.guards,
         )
 
 
@@ -274,6 +290,8 @@ def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
         "started_at": parse_rfc3339(event["at"]),
         "versions": dict(event["versions"]),
         "target": dict(event["target"]),
+        # Evidence of the first days has none; without authors no waiver counts.
+        "authors": tuple(_typed(a, str) for a in _typed(event.get("authors", []), list)),
     }
 
 

@@ -23,8 +23,11 @@ VERBS = {
     "decide": "judge recorded evidence under another policy",
     "backtest": "say which past verdicts a policy would have changed",
     "diff": "compare two runs",
+    "show": "show a past run again, or write its page",
+    "history": "list past runs",
     "policy": "check, sign, verify or show a policy",
     "keys": "make or show signing keys",
+    "waivers": "make, sign or show waivers of gates",
     "readyz": "ask a readiness endpoint",
     "serve": "run the sandbox service",
 }

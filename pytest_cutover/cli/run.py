@@ -23,6 +23,16 @@ def run(arguments: Sequence[str]) -> int:
     from pytest_cutover.report.terminal import Style, evidence_lines, verdict_block
     from pytest_cutover.run import supervisor
     from pytest_cutover.run.context import RunOptions, prepare
+    from pytest_cutover.run.wanted import Views, wanted_views
+
+    wanted = wanted_views(
+        os.environ,
+        views=options.views,
+        junit=options.junit,
+        code_quality=options.code_quality,
+        annotations=options.annotations,
+        trust=options.trust,
+    )
 
     context = prepare(
         RunOptions(
@@ -34,6 +44,8 @@ def run(arguments: Sequence[str]) -> int:
             key=options.key,
             trust=options.trust,
             report=options.report,
+            waivers=options.waiver or (),
+            authors=options.author or (),
         ),
         os.environ,
         Path.cwd(),
@@ -41,6 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         now=datetime.now(UTC),
         say=_say,
     )
+    views = Views(wanted, context.rootdir)
     concluded = supervisor.run(context, passed, say=_say)
     style = Style.of(sys.stdout.encoding, colour=_colour())
     print()
@@ -48,6 +61,7 @@ def run(arguments: Sequence[str]) -> int:
         print(line)
     for line in evidence_lines(concluded.decision, context, style, sealed=concluded.sealed):
         print(line)
+    views.end(concluded, context)
     return int(concluded.decision.exit_code)
 
 
@@ -78,7 +92,21 @@ def _parser() -> argparse.ArgumentParser:
     add("--policy", metavar="FILE", help="the policy; default: CUTOVER_POLICY, then configs/policy.json")
     add("--key", metavar="FILE", help="signing key, or none; default: CUTOVER_KEY, then a development key")
     add("--trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
+    add("--waiver", metavar="FILE", action="append", help="a signed waiver; may be repeated")
+    add("--author", metavar="PERSON", action="append", help="who wrote the change; may be repeated")
     add("--report", metavar="PATH", help="put a copy of report.json there")
+    add("--junit", metavar="PATH", help="write a JUnit file of the gates there")
+    add("--code-quality", metavar="PATH", help="write GitLab's code quality report there")
+    add(
+        "--annotations",
+        metavar="WHEN",
+        help="GitHub annotations: auto (in GitHub Actions), github or none; default: CUTOVER_ANNOTATIONS, then auto",
+    )
+    add(
+        "--views",
+        metavar="NAMES",
+        help="views to keep in the run's folder: summary, html, junit, or none; default: CUTOVER_VIEWS, then all",
+    )
     parser.epilog = (
         "arguments after -- go to pytest; exit codes: 0 GO, 10 NO-GO, 11 NO-GO (unproven), 12 HOLD"
     )

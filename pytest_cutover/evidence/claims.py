@@ -53,6 +53,10 @@ class DecisionClaims:
     findings: tuple[Mapping[str, str], ...]
     report_digest: str
     inputs: tuple[str, ...]
+    waivers: tuple[Mapping[str, Any], ...] = ()
+    guards: tuple[Mapping[str, Any], ...] = ()
+    shard: str | None = None  # of a fleet; such a decision is never a GO
+    shard_verdict: Verdict | None = None  # what the shard came to for itself
 
     @property
     def is_go(self) -> bool:
@@ -74,6 +78,8 @@ class DecisionClaims:
             "policy": {"uri": self.policy_uri, "digest": self.policy_digest},
             "findings": [dict(f) for f in self.findings],
             "report": {"sha256": self.report_digest},
+            **({"waivers": list(self.waivers), "guards": list(self.guards)} if self.waivers else {}),
+            **({} if self.shard is None else {"shard": self.shard}),
         }
 
 
@@ -125,7 +131,7 @@ def _decision_claims(statement: Statement) -> DecisionClaims:
         DECISION_FIELD,
     )
     summary = fields_of(statement.predicate, "decision", names)
-    ours = fields_of(summary[DECISION_FIELD], DECISION_FIELD, _DECISION_NAMES)
+    ours = fields_of(summary[DECISION_FIELD], DECISION_FIELD, _DECISION_NAMES, ("waivers", "guards", "shard"))
     verdict = Verdict(ours["verdict"])
     levels = LEVELS.get(verdict, [])
     halves = {
@@ -138,8 +144,15 @@ def _decision_claims(statement: Statement) -> DecisionClaims:
     for name, value in halves.items():
         if summary[name] != value:
             raise EvidenceError(f"the decision's {name} does not fit its verdict: {summary[name]!r:.80}")
+    if (verdict is Verdict.GO and "waivers" in ours) or (
+        verdict is Verdict.GO_WITH_GUARDS and not (ours.get("waivers") and ours.get("guards"))
+    ):
+        raise EvidenceError(f"the decision says {verdict.value}, and its waivers and guards do not fit that")
     if verdict in LEVELS and ours["exit_code"] != ExitCode.GO:
         raise EvidenceError(f"the decision says {verdict.value} with exit code {ours['exit_code']!r:.20}")
+    shard, own_verdict = _shard(ours.get("shard"))
+    if shard is not None and verdict in LEVELS:
+        raise EvidenceError(f"the decision says {verdict.value} for shard {shard!r:.80} alone")
     policy = fields_of(summary["policy"], "policy", ("uri", "digest"))
     return DecisionClaims(
         verdict=verdict,
@@ -161,7 +174,18 @@ def _decision_claims(statement: Statement) -> DecisionClaims:
         inputs=tuple(
             digest_of(fields_of(i, "input", ("digest",))["digest"]) for i in summary["inputAttestations"]
         ),
+        waivers=tuple(typed(w, dict) for w in typed(ours.get("waivers", []), list)),
+        guards=tuple(typed(g, dict) for g in typed(ours.get("guards", []), list)),
+        shard=shard,
+        shard_verdict=own_verdict,
     )
+
+
+def _shard(value: object) -> tuple[str | None, Verdict | None]:
+    if value is None:
+        return None, None
+    fields = fields_of(value, "shard", ("name", "verdict"))
+    return typed(fields["name"], str), Verdict(fields["verdict"])
 
 
 _DECISION_NAMES = (
@@ -181,24 +205,45 @@ _DECISION_NAMES = (
 )
 
 
-def read_manifest(statement: Statement) -> tuple[tuple[str, ...], str]:
-    """The digests of the envelopes, in order, and of the report.
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The lines that belong together, by digest and in order; `waivers` are those that others signed."""
+
+    envelopes: tuple[str, ...]
+    report_digest: str
+    waivers: tuple[str, ...]
+
+
+def read_manifest(statement: Statement) -> Manifest:
+    """What a manifest lists.
 
     Raises:
         EvidenceError: not a manifest as `manifest` writes it.
     """
     names = ("run_id", "nonce", "environment", "envelopes", "report")
-    fields = fields_of(statement.predicate, "manifest", names)
-    if not isinstance(fields["envelopes"], list):
+    fields = fields_of(statement.predicate, "manifest", names, ("waivers",))
+    waivers = fields.get("waivers", [])
+    if not isinstance(fields["envelopes"], list) or not isinstance(waivers, list):
         raise EvidenceError("expected the manifest to list envelopes")
-    return tuple(digest_of(e) for e in fields["envelopes"]), digest_of(fields["report"])
+    return Manifest(
+        tuple(digest_of(e) for e in fields["envelopes"]),
+        digest_of(fields["report"]),
+        tuple(digest_of(w) for w in waivers),
+    )
 
 
-def fields_of(value: object, what: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+def fields_of(
+    value: object, what: str, names: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
+    """The members of an object that must hold `names`, may hold `optional`, and nothing else.
+
+    Raises:
+        EvidenceError: it does not.
+    """
     if not isinstance(value, dict):
         raise EvidenceError(f"expected the {what} to be an object, got {type(value).__name__}")
-    if set(value) != set(names):
-        odd = ascii(sorted(set(value) ^ set(names)))
+    if set(value) - set(optional) != set(names):
+        odd = ascii(sorted((set(value) - set(optional)) ^ set(names)))
         raise EvidenceError(f"expected the {what} to hold {', '.join(names)}; missing or unknown: {odd:.200}")
     return value
 

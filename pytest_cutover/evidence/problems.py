@@ -101,6 +101,12 @@ class ProblemCode(Enum):
         "No key of the trust anchor that may sign policies signed this policy.",
     )
 
+    # -- waivers
+    WAIVER_SIGNATURE = (
+        "waiver.signature",
+        "No key of the trust anchor that may waive here signed a waiver that counted, or other persons did.",
+    )
+
     # -- the decision
     DECISION_INPUTS = (
         "decision.inputs",

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.statements import encode, text_of, texts
+from pytest_cutover.evidence.waivers import given_from_json, given_to_json
 from pytest_cutover.model import EffectivePolicy, rfc3339
 from pytest_cutover.reasons import Reason
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_cutover.model import Decision, GateDecision, JudgedMeasurement, Limit, RunRecord
+    from pytest_cutover.waiver import GivenWaiver
 
 FORMAT = 1
 KIND = "pytest-cutover evidence report"
@@ -43,12 +45,22 @@ class Report:
     policy: EffectivePolicy
     decision: Mapping[str, Any]
     journal: tuple[bytes, ...]
+    waivers: tuple[GivenWaiver, ...] = ()
 
 
 def build_report(
-    events: Sequence[bytes], record: RunRecord, policy: EffectivePolicy, decision: Decision, *, signed: bool
+    events: Sequence[bytes],
+    record: RunRecord,
+    policy: EffectivePolicy,
+    decision: Decision,
+    *,
+    signed: bool,
+    waivers: Sequence[GivenWaiver] = (),
 ) -> bytes:
-    """The report's bytes; `events` are the journal's lines as they were written, each with its newline."""
+    """The report's bytes; `events` are the journal's lines as they were written, each with its newline.
+
+    `waivers` are all that were given, also those that do not count.
+    """
     limits: dict[int, str] = {}
     gates = [_gate(g, limits) for g in decision.gates]
     findings = [encode(f.to_json()).decode("ascii") for f in decision.findings]
@@ -63,6 +75,7 @@ def build_report(
             b'{"format":%d,\n"kind":%b,\n"signed":%b,\n' % (FORMAT, encode(KIND), encode(signed)),
             b'"run":%b,\n' % encode(run_summary(record)),
             b'"policy":%b,\n' % encode(policy.to_json()),
+            b'"waivers":%b,\n' % encode([given_to_json(w) for w in waivers]) if waivers else b"",
             b'"decision":%b,\n' % encode(verdict)[:-1],
             b'"findings":%b,\n"gates":%b},' % (_by_line(findings), _by_line(gates)),
             _JOURNAL,
@@ -111,7 +124,7 @@ def read_report(data: bytes) -> Report:
     except ValueError as exc:
         raise EvidenceError(f"expected a report in JSON: {exc}") from None
     names = ("format", "kind", "signed", "run", "policy", "decision", "journal")
-    if not isinstance(document, dict) or tuple(document) != names:
+    if not isinstance(document, dict) or tuple(n for n in document if n != "waivers") != names:
         raise EvidenceError(f"expected a report with {', '.join(names)}")
     if type(document["format"]) is not int or document["format"] != FORMAT or document["kind"] != KIND:
         raise EvidenceError(f"expected a report of format {FORMAT}, got {document['format']!r:.40}")
@@ -124,7 +137,15 @@ def read_report(data: bytes) -> Report:
         _policy(document["policy"]),
         document["decision"],
         _journal(rest[: -len(_END)] if rest != _END[1:] else b""),
+        _waivers(document.get("waivers", [])),
     )
+
+
+def _waivers(value: Any) -> tuple[GivenWaiver, ...]:
+    try:
+        return tuple(given_from_json(w) for w in value)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:
+        raise EvidenceError(f"the report's waivers are malformed: {ascii(str(exc))[:100]}") from None
 
 
 def _policy(value: object) -> EffectivePolicy:

@@ -1,7 +1,8 @@
 """Sealing a run: the report, and the signed bundle that binds it.
 
 Bundle, JSON Lines, each line an envelope in canonical form and a newline:
-the signed policy if there is one, test result, gate evidence, decision, and last the manifest of all of them.
+the signed policy if there is one, the waivers that were given, test result, gate evidence, decision, and
+last the manifest of all of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.envelope import EnvelopeSigner
     from pytest_cutover.model import Decision, EffectivePolicy, RunRecord
+    from pytest_cutover.waiver import GivenWaiver
 
 REPORT_FILE = "report.json"
 BUNDLE_FILE = "bundle.intoto.jsonl"
@@ -45,6 +47,7 @@ def seal(
     policy_envelope: bytes | None,
     decision: Decision,
     signer: EnvelopeSigner | None,
+    waivers: Sequence[GivenWaiver] = (),
 ) -> Sealed:
     """The report over the journal `events`, and the bundle that signs it.
 
@@ -54,14 +57,18 @@ def seal(
     Raises:
         EvidenceError: `policy_envelope` is not an envelope.
     """
-    report = build_report(events, record, policy, decision, signed=signer is not None)
+    report = build_report(events, record, policy, decision, signed=signer is not None, waivers=waivers)
     if signer is None:
         return Sealed(report, None)
     digest = hashlib.sha256(report).hexdigest()
     lines = [] if policy_envelope is None else [format_envelope(read_foreign_envelope(policy_envelope))]
+    given = [w.envelope for w in waivers]
+    lines += given
     for build in (statements.run_result, statements.gate_evidence):
         lines.append(sign_envelope(build(record, policy, decision, digest), STATEMENT_TYPE, signer))
     summary = statements.decision_summary(record, policy, decision, digest, lines)
     lines.append(sign_envelope(summary, STATEMENT_TYPE, signer))
-    lines.append(sign_envelope(statements.manifest(record, policy, digest, lines), STATEMENT_TYPE, signer))
+    lines.append(
+        sign_envelope(statements.manifest(record, policy, digest, lines, given), STATEMENT_TYPE, signer)
+    )
     return Sealed(report, b"".join(line + b"\n" for line in lines))

@@ -10,9 +10,10 @@ import json
 import re
 from datetime import UTC
 from json.encoder import encode_basestring_ascii as quote
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_cutover import __version__
+from pytest_cutover.decision import shard_verdict
 from pytest_cutover.evidence.envelope import envelope_digest
 from pytest_cutover.model import Verdict, rfc3339
 
@@ -27,17 +28,24 @@ if TYPE_CHECKING:
         JudgedMeasurement,
         Limit,
         Requirement,
+        Runner,
         RunRecord,
+        SignerKind,
+        Subject,
     )
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 GATE_EVIDENCE = "https://pytest-cutover.dev/attestation/gate-evidence/v1"
+FLEET_EVIDENCE = "https://pytest-cutover.dev/attestation/fleet-evidence/v1"
 DECISION = "https://slsa.dev/verification_summary/v1"
 DECISION_FIELD = "https://pytest-cutover.dev/attestation/decision/v1"
 MANIFEST = "https://pytest-cutover.dev/attestation/bundle-manifest/v1"
 PREDICATES = (TEST_RESULT, GATE_EVIDENCE, DECISION, MANIFEST)
-"""Every bundle holds exactly one statement of each, the manifest last."""
+"""Every bundle of a run holds exactly one statement of each, the manifest last."""
+
+FLEET_PREDICATES = (FLEET_EVIDENCE, DECISION, MANIFEST)
+"""The same of a fleet's bundle."""
 
 VERIFIER = "https://pytest-cutover.dev/decide"
 SLSA_VERSION = "1.0"
@@ -50,12 +58,31 @@ _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 _URN_SAFE = re.compile(r"[A-Za-z0-9._~-]+")
 
 
+class Judged(Protocol):
+    """What statements need to know of a run, or of a fleet."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def nonce(self) -> str: ...
+    @property
+    def sandbox(self) -> bool: ...
+    @property
+    def runner(self) -> Runner: ...
+    @property
+    def signer(self) -> SignerKind: ...
+    @property
+    def shard(self) -> str | None: ...
+    @property
+    def subjects(self) -> tuple[Subject, ...]: ...
+
+
 def encode(value: Any) -> bytes:
     """Compact JSON in ASCII: any text survives, unpaired surrogates too."""
     return _ENCODER.encode(value).encode("ascii")
 
 
-def subjects_of(record: RunRecord, report_digest: str) -> list[dict[str, Any]]:
+def subjects_of(record: Judged, report_digest: str) -> list[dict[str, Any]]:
     """The `subject` of every statement: what is released, or the report itself when nothing was named."""
     if not record.subjects:
         return [{"name": REPORT_NAME, "digest": {"sha256": report_digest}}]
@@ -88,10 +115,10 @@ def run_result(record: RunRecord, policy: EffectivePolicy, decision: Decision, r
         "result": _RESULTS.get(decision.verdict, "FAILED"),
         "configuration": configuration,
         "passedTests": [g.key for g in decision.gates if g.green],
-        "warnedTests": [],
-        "failedTests": [g.key for g in decision.gates if not g.green],
+        "warnedTests": [g.key for g in decision.gates if g.waived],
+        "failedTests": [g.key for g in decision.gates if not g.green and not g.waived],
     }
-    return _statement(record, report_digest, TEST_RESULT, encode(predicate))
+    return statement(record, report_digest, TEST_RESULT, encode(predicate))
 
 
 def gate_evidence(
@@ -104,7 +131,7 @@ def gate_evidence(
         "nonce": record.nonce,
         "plan": policy.plan,
         "environment": policy.environment,
-        "sandbox": _is_sandbox(record, policy),
+        "sandbox": is_sandbox(record, policy),
         "shard": None if record.shard is None else text_of(record.shard),
         "window": {
             "started_at": rfc3339(record.started_at),
@@ -118,21 +145,24 @@ def gate_evidence(
         "versions": texts(record.versions),
         "gate_code_digest": record.gate_code_digest,
         "complete": record.complete,
+        **({"authors": list(record.authors)} if record.authors else {}),
+        **({} if record.guards_confirmed is None else {"guards_confirmed": record.guards_confirmed}),
     }
     body = b'%b,"measurements":%b}' % (encode(predicate)[:-1], _measurements(decision))
-    return _statement(record, report_digest, GATE_EVIDENCE, body)
+    return statement(record, report_digest, GATE_EVIDENCE, body)
 
 
 def decision_summary(
-    record: RunRecord,
+    record: Judged,
     policy: EffectivePolicy,
     decision: Decision,
     report_digest: str,
     envelopes: Sequence[bytes],
+    more: Mapping[str, Any] | None = None,
 ) -> bytes:
     """A SLSA Verification Summary v1 over `envelopes`, with our verdict in a field named by URI.
 
-    `verificationResult` is PASSED for GO and GO-WITH-GUARDS alone.
+    `verificationResult` is PASSED for GO and GO-WITH-GUARDS alone. `more` are further fields of ours.
     """
     levels = LEVELS.get(decision.verdict, [])
     predicate = {
@@ -150,7 +180,7 @@ def decision_summary(
             "decided_at": rfc3339(decision.decided_at),
             "expires_at": rfc3339(decision.expires_at),
             "environment": policy.environment,
-            "sandbox": _is_sandbox(record, policy),
+            "sandbox": is_sandbox(record, policy),
             "run_id": record.run_id,
             "nonce": record.nonce,
             "plan": policy.plan,
@@ -158,23 +188,68 @@ def decision_summary(
             "signer": record.signer.value,
             "findings": [finding_summary(f) for f in decision.findings],
             "report": {"sha256": report_digest},
+            **accepted(decision),
+            **_shard(record, policy, decision),
+            **(more or {}),
         },
     }
-    return _statement(record, report_digest, DECISION, encode(predicate))
+    return statement(record, report_digest, DECISION, encode(predicate))
+
+
+def _shard(record: Judged, policy: EffectivePolicy, decision: Decision) -> dict[str, Any]:
+    """Which shard of a fleet was judged, and what it came to for itself; nothing where there is no fleet."""
+    if policy.shards is None or record.shard is None:
+        return {}
+    return {"shard": {"name": text_of(record.shard), "verdict": shard_verdict(decision).value}}
+
+
+def accepted(decision: Decision) -> dict[str, Any]:
+    """The waivers that count and the guards they ask for; nothing where there are none."""
+    if not decision.waivers:
+        return {}
+    return {
+        "waivers": [
+            {
+                "sha256": given.digest,
+                "gate": given.waiver.gate,
+                "ticket": given.waiver.ticket,
+                "risk": given.waiver.risk,
+                "persons": list(given.persons),
+                "expires_at": rfc3339(given.waiver.expires_at),
+            }
+            for given in decision.waivers
+        ],
+        "guards": [
+            {
+                **bound.guard.to_json(),
+                "waiver": bound.given.digest,
+                "due_at": None if bound.due_at is None else rfc3339(bound.due_at),
+            }
+            for bound in decision.guards
+        ],
+    }
 
 
 def manifest(
-    record: RunRecord, policy: EffectivePolicy, report_digest: str, envelopes: Sequence[bytes]
+    record: Judged,
+    policy: EffectivePolicy,
+    report_digest: str,
+    envelopes: Sequence[bytes],
+    waivers: Sequence[bytes] = (),
 ) -> bytes:
-    """The exact lines of a bundle, in order, and the report that belongs to them."""
+    """The exact lines of a bundle, in order, and the report that belongs to them.
+
+    `waivers` are those of the lines that others signed: a verifier holds other keys against them.
+    """
     predicate = {
         "run_id": record.run_id,
         "nonce": record.nonce,
         "environment": policy.environment,
         "envelopes": [{"sha256": envelope_digest(e)} for e in envelopes],
         "report": {"sha256": report_digest},
+        **({"waivers": [{"sha256": envelope_digest(w)} for w in waivers]} if waivers else {}),
     }
-    return _statement(record, report_digest, MANIFEST, encode(predicate))
+    return statement(record, report_digest, MANIFEST, encode(predicate))
 
 
 def finding_summary(finding: Finding) -> dict[str, str]:
@@ -190,7 +265,7 @@ def finding_summary(finding: Finding) -> dict[str, str]:
 # -- building blocks -------------------------------------------------------------------------
 
 
-def _statement(record: RunRecord, report_digest: str, predicate_type: str, predicate: bytes) -> bytes:
+def statement(record: Judged, report_digest: str, predicate_type: str, predicate: bytes) -> bytes:
     head = {
         "_type": STATEMENT,
         "subject": subjects_of(record, report_digest),
@@ -199,7 +274,7 @@ def _statement(record: RunRecord, report_digest: str, predicate_type: str, predi
     return b'%b,"predicate":%b}' % (encode(head)[:-1], predicate)
 
 
-def _is_sandbox(record: RunRecord, policy: EffectivePolicy) -> bool:
+def is_sandbox(record: Judged, policy: EffectivePolicy) -> bool:
     return policy.sandbox or record.sandbox  # either taints the evidence
 
 

@@ -29,6 +29,7 @@ from pytest_cutover.evidence.envelope import (
 )
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.report import Report, read_report, run_summary
+from pytest_cutover.evidence.waivers import given_waiver
 from pytest_cutover.model import PolicySignature, rfc3339
 from pytest_cutover.record import fold
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from pytest_cutover.evidence.claims import DecisionClaims, Statement
+    from pytest_cutover.evidence.claims import DecisionClaims, Manifest, Statement
     from pytest_cutover.keys.trust import Anchor, TrustedKey
     from pytest_cutover.model import Decision, RunRecord
 
@@ -46,6 +47,7 @@ _TOLERANCE = timedelta(seconds=5)
 _NAMES = {
     statements.TEST_RESULT: "test result",
     statements.GATE_EVIDENCE: "gate evidence",
+    statements.FLEET_EVIDENCE: "fleet evidence",
     statements.DECISION: "decision",
     statements.MANIFEST: "manifest",
 }
@@ -61,6 +63,7 @@ class Verification:
     report: Report | None
     record: RunRecord | None
     anchor: Anchor
+    fleet: FleetReport | None = None  # in place of report and record, when a merge decided
 
     @property
     def is_valid(self) -> bool:
@@ -99,7 +102,11 @@ def verify_bundle(
     """
     if at is not None and at.tzinfo is None:
         raise ValueError("at must be timezone-aware")
-    return _Verifier(anchor, at).verify(bundle, report)
+    if report is not None and is_fleet_report(report):
+        from pytest_cutover.evidence.fleet_verify import FleetVerifier
+
+        return FleetVerifier(anchor, at).verify(bundle, report)
+    return Verifier(anchor, at).verify(bundle, report)
 
 
 def signed_decision(bundle: bytes, anchor: Anchor) -> DecisionClaims | None:
@@ -145,8 +152,11 @@ class _Line:
     envelope: Envelope
 
 
-class _Verifier:
+class Verifier:
     """One verification: collects problems as it goes."""
+
+    predicates = statements.PREDICATES
+    """The statements a bundle of this kind holds, one of each."""
 
     def __init__(self, anchor: Anchor, at: datetime | None) -> None:
         self.anchor = anchor
@@ -154,6 +164,7 @@ class _Verifier:
         self.problems: list[EvidenceProblem] = []
         self.signers: dict[str, TrustedKey] = {}
         self.statements: dict[str, tuple[_Line, Statement]] = {}
+        self.waivers: list[_Line] = []
 
     def problem(self, code: ProblemCode, message: str, where: str | None = None) -> None:
         self.problems.append(EvidenceProblem(code, message, where))
@@ -162,10 +173,8 @@ class _Verifier:
         raws = self.split(bundle)
         lines = [line for line in map(self.line, range(len(raws)), raws) if line is not None]
         policy = self.policy_line(lines)
-        for line in lines:
-            if line.envelope.payload_type == STATEMENT_TYPE:
-                self.statement(line)
-        for kind in statements.PREDICATES:
+        self.sort_statements(lines)
+        for kind in self.predicates:
             if kind not in self.statements:
                 self.problem(ProblemCode.STATEMENT_MISSING, f"there is no trusted {_NAMES[kind]}")
         self.manifest(raws)
@@ -207,6 +216,29 @@ class _Verifier:
             self.problem(ProblemCode.STATEMENT_DUPLICATE, "a second policy", line.where)
         return found[0] if found else None
 
+    def sort_statements(self, lines: Sequence[_Line]) -> None:
+        """The manifest first, because it says which lines are waivers, signed by others for another purpose."""
+        waivers: tuple[str, ...] = ()
+        for line in (*lines[-1:], *lines[:-1]):
+            if line.envelope.payload_type != STATEMENT_TYPE:
+                continue
+            if envelope_digest(line.raw) in waivers:
+                self.waivers.append(line)
+                continue
+            self.statement(line)
+            if line is lines[-1]:
+                found = self.read_manifest()
+                waivers = () if found is None else found.waivers
+
+    def read_manifest(self) -> Manifest | None:
+        """What the manifest lists; None when there is none, or it is malformed, of which `manifest` tells."""
+        if statements.MANIFEST not in self.statements:
+            return None
+        try:
+            return read_manifest(self.statements[statements.MANIFEST][1])
+        except EvidenceError:
+            return None
+
     def statement(self, line: _Line) -> None:
         """Check the signature, and only then parse; keep the statement under its predicate type."""
         if not self.signature(line):
@@ -217,7 +249,7 @@ class _Verifier:
             self.problem(ProblemCode.STATEMENT_MALFORMED, str(exc), line.where)
             return
         kind = statement.predicate_type
-        if kind not in _NAMES:
+        if kind not in self.predicates:
             self.problem(ProblemCode.STATEMENT_UNKNOWN, f"predicate type {ascii(kind)[:80]}", line.where)
         elif kind in self.statements:
             self.problem(ProblemCode.STATEMENT_DUPLICATE, f"a second {_NAMES[kind]}", line.where)
@@ -247,7 +279,7 @@ class _Verifier:
         if line.raw is not raws[-1]:
             self.problem(ProblemCode.MANIFEST_MISSING, "the manifest is not the last line", line.where)
         try:
-            listed, _ = read_manifest(statement)
+            listed = read_manifest(statement).envelopes
         except EvidenceError as exc:
             self.problem(ProblemCode.STATEMENT_MALFORMED, str(exc), line.where)
             return
@@ -264,7 +296,7 @@ class _Verifier:
         except EvidenceError as exc:
             self.problem(ProblemCode.STATEMENT_MALFORMED, str(exc), line.where)
             return None
-        inputs = [] if policy is None else [policy]
+        inputs = [*([] if policy is None else [policy]), *self.waivers]
         inputs += [
             self.statements[k][0]
             for k in (statements.TEST_RESULT, statements.GATE_EVIDENCE)
@@ -331,12 +363,8 @@ class _Verifier:
 
     def report_digests(self, claims: DecisionClaims | None) -> set[str]:
         signed = set() if claims is None else {claims.report_digest}
-        if statements.MANIFEST in self.statements:
-            try:
-                signed.add(read_manifest(self.statements[statements.MANIFEST][1])[1])
-            except EvidenceError:
-                return signed  # said by `manifest`
-        return signed
+        found = self.read_manifest()
+        return signed if found is None else signed | {found.report_digest}
 
     def policy(self, line: _Line | None, report: Report, claims: DecisionClaims) -> None:
         if claims.policy_digest != report.policy.digest:
@@ -361,11 +389,25 @@ class _Verifier:
     ) -> None:
         """Judge the journal again, build every statement again, and compare."""
         try:
-            again = decide(record, report.policy, claims.decided_at)
+            again = decide(record, report.policy, claims.decided_at, report.waivers)
+            self.waived(claims, report, again)
             self.verdicts(claims, report, again)
             self.same_statements(claims, report, record, again, raws)
         except Exception as exc:  # total functions on a journal that may hold anything; never a traceback
             self.problem(ProblemCode.REPORT_MALFORMED, f"it cannot be judged again: {_told(exc)}")
+
+    def waived(self, claims: DecisionClaims, report: Report, again: Decision) -> None:
+        """The waivers of the report are those of the bundle, and who signed those that count is as it says."""
+        if [w.envelope for w in report.waivers] != [line.raw for line in self.waivers]:
+            self.problem(ProblemCode.REPORT_DISAGREES, "its waivers are not those of the bundle")
+        for told in again.waivers:
+            found = given_waiver(told.envelope, self.anchor, at=claims.decided_at, where=told.where)
+            if found.refused is not None:
+                message = f"the waiver {told.waiver.ticket} of {told.waiver.gate}: {found.refused[1]}"
+                self.problem(ProblemCode.WAIVER_SIGNATURE, message)
+            elif found.persons != told.persons:
+                message = f"{', '.join(found.persons)} signed the waiver {told.waiver.ticket}, told was {', '.join(told.persons)}"
+                self.problem(ProblemCode.WAIVER_SIGNATURE, message)
 
     def verdicts(self, claims: DecisionClaims, report: Report, again: Decision) -> None:
         signed = (claims.verdict.value, int(claims.exit_code), rfc3339(claims.expires_at))
@@ -400,7 +442,9 @@ class _Verifier:
             statements.TEST_RESULT: statements.run_result(record, policy, again, digest),
             statements.GATE_EVIDENCE: statements.gate_evidence(record, policy, again, digest),
             statements.DECISION: statements.decision_summary(record, policy, again, digest, raws[:-2]),
-            statements.MANIFEST: statements.manifest(record, policy, digest, raws[:-1]),
+            statements.MANIFEST: statements.manifest(
+                record, policy, digest, raws[:-1], [w.envelope for w in report.waivers]
+            ),
         }
         for kind, payload in built.items():
             if kind not in self.statements:

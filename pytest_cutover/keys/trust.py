@@ -26,7 +26,7 @@ DEVELOPMENT_PUBLIC_KEY = Path("var/cutover/keys/development.pub.pem")
 MAX_TRUST_BYTES = 4_194_304
 """Thousands of keys fit; more is another file."""
 
-ROLES = ("policy", "decision", "approval")
+ROLES = ("policy", "decision", "approval", "waiver")
 EVERYWHERE = "*"
 
 _REQUIRED = ("keyid", "name", "roles", "environments", "public_key")

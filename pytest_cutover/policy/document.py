@@ -140,6 +140,11 @@ class Settings(Model):
         default=None,
         description="How far clocks may be apart before a measurement counts as from the future, in seconds.",
     )
+    waiver_persons: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None,
+        description="How many persons have to sign a waiver, none of them an author of the change; "
+        "left out, no waiver counts.",
+    )
 
 
 class LimitEntry(Model):
@@ -209,6 +214,16 @@ Requires = Annotated[
 ]
 Limits = dict[GateKey, dict[Trimmed, LimitEntry]]
 
+Shards = Annotated[
+    Annotated[Annotated[tuple[Trimmed, ...], Field(strict=False, min_length=1)], Tag("<list>")]
+    | Annotated[Count, Tag("<count>")],
+    Discriminator(
+        _kind,
+        custom_error_type="shards_type",
+        custom_error_message="expected a list of shard names, or their number",
+    ),
+]
+
 
 class Plan(Model):
     """Which gates must be proven green, and how they are run."""
@@ -220,13 +235,21 @@ class Plan(Model):
         )
     )
     requires: Requires = Field(description="The gates that must be proven green; absence is NO-GO.")
+    shards: Shards | None = Field(
+        default=None,
+        description="The shards of a fleet, by name or by number: each is a run of its own, and only "
+        "`cutover merge` of all of them can be a GO.",
+    )
     settings: Settings = Field(default=Settings(), description="Settings of this plan.")
 
 
 class PlanOverride(Model):
-    """What an environment changes in a plan."""
+    """What an environment changes in a plan: its gates, its shards, or both."""
 
-    requires: Requires = Field(description="Replaces the plan's list as a whole.")
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    requires: Requires | None = Field(default=None, description="Replaces the plan's list as a whole.")
+    shards: Shards | None = Field(default=None, description="Replaces the plan's shards as a whole.")
 
 
 class Subject(Model):
@@ -250,6 +273,24 @@ class Subject(Model):
     )
 
 
+class Change(Model):
+    """The change that is released: whoever wrote it may sign no waiver for it."""
+
+    git: Trimmed = Field(
+        description="A range of commits, such as v1.4..HEAD; their authors, committers and co-authors count."
+    )
+
+
+class Guards(Model):
+    """How the guards of a GO-WITH-GUARDS are put in place."""
+
+    command: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = Field(
+        description="A command, as a list; it is given the path of guards.json, and confirms by printing "
+        "`confirmed sha256:…` with the digest of that file as its last line."
+    )
+    timeout_s: Seconds = Field(default=Decimal(60), description="Time limit of the command, in seconds.")
+
+
 class Environment(Model):
     """What differs in one environment."""
 
@@ -268,6 +309,12 @@ class Environment(Model):
     )
     subjects: Annotated[tuple[Subject, ...], Field(strict=False)] = Field(
         default=(), description="What is released, when the run is not told."
+    )
+    change: Change | None = Field(
+        default=None, description="The change that is released, when the run is not told its authors."
+    )
+    guards: Guards | None = Field(
+        default=None, description="What puts guards in place; without it a waiver leads to HOLD."
     )
 
 

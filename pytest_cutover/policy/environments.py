@@ -29,6 +29,8 @@ def check_environments(root: Node) -> Iterator[Issue]:
         yield from _sandbox(name, environment)
         yield from _targets(name, environment)
         yield from _subjects(environment)
+        yield from _change(environment)
+        yield from _program(environment.at("guards", "command"))
 
 
 def _settings(holder: Node) -> Iterator[Issue]:
@@ -130,16 +132,30 @@ def _subjects(environment: Node) -> Iterator[Issue]:
 
 
 def _subject_source(subject: Node) -> Iterator[Issue]:
-    revision, files, command = subject.get("git"), subject.get("files"), subject.get("command")
-    if revision is not None and isinstance(revision.value, str) and revision.value.startswith("-"):
-        # It would be read by git as an option.
-        yield mistake(
-            revision, f"expected a revision, got {revision.value!r}", "write a branch, tag, commit or HEAD"
-        )
+    files = subject.get("files")
+    yield from _revision(subject.get("git"), "a revision", "write a branch, tag, commit or HEAD")
     if files is not None and isinstance(files.value, str) and _leaves_project(files.value):
         yield mistake(
             files, f"expected a glob inside the project, got {files.value!r}", "write it as dist/*.whl"
         )
+    yield from _program(subject.get("command"))
+
+
+def _change(environment: Node) -> Iterator[Issue]:
+    commits = environment.at("change", "git")
+    yield from _revision(commits, "a range of commits", "write it as v1.4..HEAD")
+    if commits is not None and isinstance(commits.value, str) and ".." not in commits.value:
+        hint = "write it as v1.4..HEAD: a single revision would be its whole history"
+        yield mistake(commits, f"expected a range of commits, got {commits.value!r}", hint)
+
+
+def _revision(node: Node | None, what: str, hint: str) -> Iterator[Issue]:
+    if node is not None and isinstance(node.value, str) and node.value.startswith("-"):
+        # It would be read by git as an option.
+        yield mistake(node, f"expected {what}, got {node.value!r}", hint)
+
+
+def _program(command: Node | None) -> Iterator[Issue]:
     first = next(command.items(), None) if command is not None else None
     if first is not None and isinstance(first.value, str) and not first.value.strip():
         yield mistake(

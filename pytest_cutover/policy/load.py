@@ -42,11 +42,21 @@ class SubjectRule:
 
 
 @dataclass(frozen=True, slots=True)
+class GuardRule:
+    """The command that puts guards in place, and its time limit in seconds."""
+
+    command: tuple[str, ...]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What an environment says about the outside world; nothing of it limits anything."""
 
     targets: dict[str, str]
     subjects: tuple[SubjectRule, ...]
+    change_git: str | None = None  # the range of commits that is released
+    guards: GuardRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +210,17 @@ def _unknown(file: PolicyFile, key: str, what: str, got: str, known: list[str]) 
 
 def _profile(environment: Environment) -> Profile:
     rules = (SubjectRule(s.name, s.sha256, s.files, s.command, s.git) for s in environment.subjects)
-    return Profile(dict(environment.targets), tuple(rules))
+    guards = environment.guards
+    return Profile(
+        dict(environment.targets),
+        tuple(rules),
+        None if environment.change is None else environment.change.git,
+        None if guards is None else GuardRule(guards.command, float(guards.timeout_s)),
+    )
 
 
 __all__ = [
+    "GuardRule",
     "LoadedPolicy",
     "PolicyFile",
     "Profile",

@@ -49,6 +49,11 @@ def _plans(root: Node) -> Iterator[Issue]:
                 f'add "phase": "…"; {did_you_mean(name, PHASES, what="phases")}',
             )
         yield from _requires(plan)
+        yield from _shards(plan)
+
+
+def _shards(plan: Node) -> Iterator[Issue]:
+    yield from duplicates(plan.get("shards"), "a shard is named once: its run is merged once")
 
 
 def _requires(plan: Node) -> Iterator[Issue]:
@@ -71,4 +76,8 @@ def _plan_overrides(root: Node, environment: Node) -> Iterator[Issue]:
             yield mistake(
                 plan, f"expected a plan of this policy, got {name!r}", did_you_mean(name, known, what="plans")
             )
+        if plan.value == {}:
+            hint = "add what differs here, or remove the plan from the environment"
+            yield mistake(plan, "expected requires or shards, got neither", hint)
         yield from _requires(plan)
+        yield from _shards(plan)

@@ -41,6 +41,7 @@ class BuiltIn:
     min_samples: int | None = None
     gate_code: GateCode = field(default_factory=GateCode)
     clock_tolerance_s: Decimal = Decimal(5)
+    waiver_persons: int | None = None
 
 
 class Layer(Enum):
@@ -119,6 +120,8 @@ def resolve(
         gate_code_digest=None if pin is None else f"sha256:{pin}",
         expires_at=None if document.expires is None else parse_rfc3339(document.expires),
         clock_tolerance_s=float(settings["clock_tolerance_s"]),
+        shards=_shards(document, plan, environment),
+        waiver_persons=settings["waiver_persons"],
     )
     left_out = {_requirement(e).gate: None for e in document.plans[plan].requires}
     for requirement in requires:
@@ -191,7 +194,7 @@ def _requires(
     document: Document, located: Located, plan: str, environment: str
 ) -> tuple[tuple[Requirement, ...], tuple[Origin, ...]]:
     override = document.environments[environment].plans.get(plan)
-    if override is not None:
+    if override is not None and override.requires is not None:
         layer, entries = Layer.ENVIRONMENT, override.requires
         path: Path = ("environments", environment, "plans", plan, "requires")
     else:
@@ -199,6 +202,12 @@ def _requires(
         path = ("plans", plan, "requires")
     origins = tuple(Origin(layer, located.line((*path, at))) for at in range(len(entries)))
     return tuple(_requirement(e) for e in entries), origins
+
+
+def _shards(document: Document, plan: str, environment: str) -> tuple[str, ...] | int | None:
+    override = document.environments[environment].plans.get(plan)
+    own = None if override is None else override.shards
+    return document.plans[plan].shards if own is None else own
 
 
 def _requirement(entry: str | RequireEntry) -> Requirement:

@@ -14,9 +14,11 @@ from pytest_cutover.policy.document import (
     MAX_SAMPLES,
     SHA256_PATTERN,
     TRIMMED_PATTERN,
+    Change,
     Document,
     Environment,
     GateCode,
+    Guards,
     LimitEntry,
     Model,
     Plan,
@@ -41,6 +43,8 @@ _HOMES: Mapping[type[Model], str] = {
     LimitEntry: "the limit of one measurement",
     Environment: "an environment",
     Subject: "an entry of subjects",
+    Change: "an environment's change",
+    Guards: "an environment's guards",
 }
 """Where the keys of each model belong, for a key that stands in the wrong place."""
 
@@ -56,6 +60,7 @@ _EXPECTED = {
     "tuple_type": "a list",
     "requires_type": "a gate id, or an object with gate and instances",
     "instances_type": "a list of instance names, or their number",
+    "shards_type": "a list of shard names, or their number",
 }
 
 _TAGS = ("<text>", "<object>", "<list>", "<count>")

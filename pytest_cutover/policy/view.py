@@ -86,6 +86,7 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
         ("file", f"{file}  {policy.digest}"),
         ("plan", policy.plan if policy.plan == policy.phase else f"{policy.plan} (phase {policy.phase})"),
         ("environment", f"{policy.environment}{kind}"),
+        *([] if policy.shards is None else [("shards", _shards(policy.shards))]),
         ("signature", f"{report.state.value.upper()}: {report.detail}"),
     ]
     if report.proves:
@@ -93,6 +94,10 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
     if report.hint:
         rows.append(("", f"hint: {report.hint}"))
     return rows
+
+
+def _shards(shards: tuple[str, ...] | int) -> str:
+    return f"{shards} of them" if isinstance(shards, int) else ", ".join(shards)
 
 
 def _required(loaded: LoadedPolicy, file: str) -> list[Row]:
@@ -162,6 +167,7 @@ def _settings(loaded: LoadedPolicy, file: str) -> list[Row]:
         "runner": policy.runner,
         "development_key": policy.development_key,
         "min_samples": policy.min_samples,
+        "waiver_persons": policy.waiver_persons,
         "gate_code": GateCode(
             paths=policy.gate_code_paths,
             sha256=(policy.gate_code_digest or "").removeprefix("sha256:") or None,

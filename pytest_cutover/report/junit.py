@@ -27,7 +27,7 @@ def add_suite_properties(config: pytest.Config, decision: Decision, context: Run
     xml.add_global_property("cutover.run", context.run_id)
     xml.add_global_property("cutover.environment", context.policy.environment)
     for finding in decision.findings:
-        if finding.reason.weight is not Weight.NOTE:
+        if finding.weight is not Weight.NOTE:
             xml.add_global_property(
                 "cutover.finding", f"{finding.reason.code}: {finding.gate or 'run'}: {finding.message}"
             )

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from pytest_cutover.model import Decision, Finding, GateDecision, JudgedMeasurement
     from pytest_cutover.run.context import RunContext
 
-_SIGNS = {"green": "✓", "red": "✗", "unproven": "!", "hold": "…", "left": "–"}
+_SIGNS = {"green": "✓", "red": "✗", "unproven": "!", "hold": "…", "waived": "⚑", "left": "–"}
 _ASCII = {
     "✓": "ok",
     "✗": "X",
     "!": "!",
     "…": "~",
+    "⚑": "w",
     "–": "-",
     "·": "|",
     "→": "->",
@@ -29,7 +30,16 @@ _ASCII = {
     "≤": "<=",
     "≥": ">=",
 }
-_COLOURS = {"green": "32", "red": "31", "unproven": "33", "hold": "36", "left": "2", "bold": "1", "dim": "2"}
+_COLOURS = {
+    "green": "32",
+    "red": "31",
+    "unproven": "33",
+    "hold": "36",
+    "waived": "33",
+    "left": "2",
+    "bold": "1",
+    "dim": "2",
+}
 _SHOWN_FINDINGS = 20
 _SHOWN_NOTES = 5
 _NOTE_CHARS = 200
@@ -68,8 +78,10 @@ class Style:
 
 
 def state_of(gate: GateDecision) -> str:
-    """green, red, unproven, hold, or left (skipped and not required)."""
-    weights = {f.reason.weight for f in gate.findings}
+    """green, red, unproven, hold, waived, or left (skipped and not required)."""
+    if gate.waived:
+        return "waived"
+    weights = {f.weight for f in gate.findings}
     for weight in (Weight.RED, Weight.UNPROVEN, Weight.HOLD):
         if weight in weights:
             return str(weight.value)
@@ -79,7 +91,7 @@ def state_of(gate: GateDecision) -> str:
 def gate_line(gate: GateDecision, style: Style, *, duration_s: float) -> str:
     """✓ canary.health   burst 1.2 x · samples 300   0.21s"""
     state = state_of(gate)
-    serious = [f for f in gate.findings if f.reason.weight is not Weight.NOTE] or list(gate.findings)
+    serious = [f for f in gate.findings if f.weight is not Weight.NOTE] or list(gate.findings)
     if state == "green" or not serious:
         text = " · ".join(_measured(j) for j in gate.measurements[:4])
         more = len(gate.measurements) - 4
@@ -130,7 +142,11 @@ def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iter
     yield style.paint(rule, state)
     states = Counter(state_of(g) for g in decision.gates)
     judged = len(decision.gates) - states["left"]
-    left = f", {states['left']} not applicable" if states["left"] else ""
+    left = "".join(
+        f", {states[state]} {word}"
+        for state, word in (("waived", "waived"), ("left", "not applicable"))
+        if states[state]
+    )
     title = style.paint(decision.verdict.value, state, "bold")
     where = style.plain(f"{policy.plan} → {policy.environment}")
     yield f"{title}  {where}  {states['green']} of {judged} gates green{left}  exit {int(decision.exit_code)}"
@@ -145,10 +161,11 @@ def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iter
 def _group_lines(findings: Sequence[Finding], style: Style) -> Iterator[str]:
     """Findings of one gate (or of the run), then once who owns it and what to do."""
     for finding in findings:
-        name = "left" if finding.reason.weight is Weight.NOTE else str(finding.reason.weight.value)
+        name = "left" if finding.weight is Weight.NOTE else str(finding.weight.value)
+        name = name if finding.waived is None else "waived"
         code = style.paint(f"[{finding.reason.code}]", "dim")
         yield f"  {style.paint(_SIGNS[name], name)} {style.plain(_titled(finding))}  {code}"
-    serious = [f for f in findings if f.reason.weight is not Weight.NOTE]
+    serious = [f for f in findings if f.weight is not Weight.NOTE]
     about = dict.fromkeys(text for f in serious for text in _about(f))
     if about:
         yield style.paint(f"      {' · '.join(about)}", "dim")
@@ -166,7 +183,8 @@ def _about(finding: Finding) -> Iterator[str]:
 def _titled(finding: Finding) -> str:
     text = finding_text(finding)
     told = finding.gate is None or text.startswith((f"{finding.gate} ", f"{finding.gate}["))
-    return text if told else f"{finding.gate}: {text}"
+    text = text if told else f"{finding.gate}: {text}"
+    return text if finding.waived is None else f"{text}, waived by {finding.waived}"
 
 
 def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sealed: bool) -> Iterator[str]:
@@ -177,6 +195,7 @@ def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sea
         f"policy    {policy.name} v{policy.version} ({policy.signature.value}) · runner {context.runner.value}"
     )
     pinned = "pinned" if policy.gate_code_digest else "not pinned"
+    yield from _terms(decision, style)
     yield style.plain(f"gate code {context.gate_code_digest} ({pinned})")
     if not sealed:
         yield style.plain(f"evidence  none was sealed; the journal is in {run}")
@@ -190,6 +209,25 @@ def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sea
     if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS):
         yield style.plain(f"valid     until {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC{sandbox}")
     yield style.plain(f"verify    cutover verify {run}")
+
+
+def _terms(decision: Decision, style: Style) -> Iterator[str]:
+    """Who accepted what until when, and which guards that asks for."""
+    for given in decision.waivers:
+        waiver = given.waiver
+        until = f"{waiver.expires_at:%Y-%m-%d %H:%M} UTC"
+        yield style.plain(
+            f"waiver    {waiver.ticket}: {waiver.gate} by {', '.join(given.persons)} until {until}, risk {waiver.risk}"
+        )
+    for bound in decision.guards:
+        guard, due = bound.guard, bound.due_at
+        settings = ", ".join(f"{name} {value}" for name, value in guard.settings.items())
+        later = (
+            ""
+            if due is None or guard.obligation is None
+            else f" · {guard.obligation.gate} green by {due:%Y-%m-%d %H:%M} UTC"
+        )
+        yield style.plain(f"guard     {guard.name}: {settings}{later}")
 
 
 def relative(path: Path, rootdir: Path) -> str:

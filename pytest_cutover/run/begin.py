@@ -118,6 +118,8 @@ def _write_first(begun: Begun) -> None:
         gate_code_digest=context.gate_code_digest,
         subjects=[{"name": s.name, "digest": dict(s.digest)} for s in context.subjects],
         shard=context.shard,
+        authors=list(context.authors),
+        unusable_waivers=[{"file": file, "reason": reason} for file, reason in context.unusable_waivers],
         versions=dict(context.versions),
         target=begun.targets,
         pid=os.getpid(),

@@ -18,6 +18,7 @@ from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
 from pytest_cutover.redact import Redactor
 from pytest_cutover.run.gcpause import gc_paused
+from pytest_cutover.run.guards import are_awaited, inject
 from pytest_cutover.run.journal import Journal
 
 if TYPE_CHECKING:
@@ -38,6 +39,17 @@ class Conclusion:
 
 
 def judge(context: RunContext) -> Conclusion:
+    """Decide; when only guards are missing for a GO-WITH-GUARDS, put them in place and decide again."""
+    concluded = _judge(context)
+    if not are_awaited(concluded.decision):
+        return concluded
+    broken = inject(context, concluded.decision)
+    if broken is not None:
+        return unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, broken)
+    return _judge(context)
+
+
+def _judge(context: RunContext) -> Conclusion:
     """Decide on the journal as it stands on disk; what cannot be read counts as not there."""
     try:
         data = read_regular(context.run_dir / "journal.jsonl")
@@ -46,7 +58,7 @@ def judge(context: RunContext) -> Conclusion:
     lines = BytesIO(data).readlines()  # unlike splitlines() it leaves a carriage return inside of a line
     with gc_paused():
         record = fold(lines)
-        return Conclusion(decide(record, context.policy, datetime.now(UTC)), record, lines)
+        return Conclusion(decide(record, context.policy, datetime.now(UTC), context.waivers), record, lines)
 
 
 def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
@@ -61,6 +73,7 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
             policy_envelope=context.policy_envelope,
             decision=conclusion.decision,
             signer=context.signer,
+            waivers=context.waivers,
         )
         write_atomic(context.run_dir / "report.json", sealed.report)
         if context.report is not None:
@@ -121,7 +134,7 @@ def unsealed(
 ) -> Conclusion:
     """The conclusion when something broke after the decision: never better than NO-GO, and without evidence."""
     old = conclusion.decision
-    red = any(f.reason.weight is Weight.RED for f in old.findings)
+    red = any(f.weight is Weight.RED for f in old.findings)
     decision = replace(
         old,
         verdict=Verdict.NO_GO,

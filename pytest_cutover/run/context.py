@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_cutover.keys.signer import Signer
-    from pytest_cutover.policy.load import SubjectRule
+    from pytest_cutover.policy.load import GuardRule, SubjectRule
+    from pytest_cutover.waiver import GivenWaiver
 
 EMBEDDED = "embedded"
 """A target that is our own sandbox service, started by the run."""
@@ -42,6 +43,8 @@ class RunOptions:
     key: str | None = None
     trust: str | None = None
     report: str | None = None
+    waivers: Sequence[str] = ()
+    authors: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ class RunContext:
     report: str | None = None
     key: str | None = None  # as the option gave it, for the sandbox service's own check
     versions: Mapping[str, str] = field(default_factory=dict)
+    waivers: tuple[GivenWaiver, ...] = ()
+    unusable_waivers: tuple[tuple[str, str], ...] = ()  # file, reason
+    authors: tuple[str, ...] = ()  # of the change that is released
+    guards: GuardRule | None = None
 
     @property
     def signer_kind(self) -> SignerKind:
@@ -87,19 +94,25 @@ def prepare(
     from pytest_cutover.keys.signer import load_signer
     from pytest_cutover.keys.trust import find_anchor
     from pytest_cutover.policy.load import load_policy
+    from pytest_cutover.run.waivers import find_authors, find_waivers
 
+    anchor = find_anchor(options.trust, environ, rootdir)
     policy_path = rootdir / (options.policy or environ.get("CUTOVER_POLICY") or "configs/policy.json")
     loaded = load_policy(
         policy_path,
         plan=options.plan,
         environment=options.environment or environ.get("CUTOVER_ENV") or None,
-        anchor=find_anchor(options.trust, environ, rootdir),
+        anchor=anchor,
         now=now,
     )
     policy = loaded.effective
     # After the policy: a mistake there should not leave a fresh development key behind.
     signer = load_signer(environ, rootdir, option=options.key, say=say)
     given = list(options.subjects) or _listed(environ.get("CUTOVER_SUBJECT"))
+    waivers, unusable = find_waivers(
+        options.waivers or _listed(environ.get("CUTOVER_WAIVERS")), rootdir, anchor, now
+    )
+    authors = find_authors(options.authors, environ, loaded.profile.change_git, rootdir) if waivers else []
     begun = now.astimezone(UTC)
     # To the millisecond, so that names sort as the runs were begun.
     run_id = f"{begun:%Y%m%dT%H%M%S}.{begun.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
@@ -120,6 +133,10 @@ def prepare(
         report=options.report,
         key=options.key,
         versions=_versions(),
+        waivers=waivers,
+        unusable_waivers=unusable,
+        authors=tuple(authors),
+        guards=loaded.profile.guards,
     )
 
 
@@ -151,7 +168,7 @@ def _from_rules(rules: Sequence[SubjectRule], rootdir: Path) -> Iterator[Subject
         elif rule.command is not None:
             yield Subject(rule.name, {"sha256": _digest_printed_by(list(rule.command), rootdir)})
         elif rule.git is not None:
-            revision = _output(["git", "rev-parse", "--verify", f"{rule.git}^{{commit}}"], rootdir)
+            revision = output_of(["git", "rev-parse", "--verify", f"{rule.git}^{{commit}}"], rootdir)
             yield Subject(rule.name, {"gitCommit": revision})
 
 
@@ -170,7 +187,7 @@ def _files_subjects(name: str, pattern: str, rootdir: Path) -> Iterator[Subject]
 
 
 def _digest_printed_by(command: list[str], rootdir: Path) -> str:
-    text = _output(command, rootdir).removeprefix("sha256:")
+    text = output_of(command, rootdir).removeprefix("sha256:")
     if not re.fullmatch(r"[0-9a-f]{64}", text):
         raise ConfigError(
             f"expected the subject command {command[0]!r} to print a sha256 in hex, got {text!r:.80}"
@@ -178,16 +195,21 @@ def _digest_printed_by(command: list[str], rootdir: Path) -> str:
     return text
 
 
-def _output(command: list[str], rootdir: Path) -> str:
+def output_of(command: list[str], rootdir: Path) -> str:
+    """What a command printed, without white space at its ends.
+
+    Raises:
+        ConfigError: it could not be run, or failed.
+    """
     try:
         done = subprocess.run(
             command, cwd=rootdir, capture_output=True, text=True, timeout=_COMMAND_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as exc:
-        raise ConfigError(f"the subject command {command[0]!r} failed: {exc}") from exc
+        raise ConfigError(f"the command {command[0]!r} failed: {exc}") from exc
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ConfigError(f"the subject command {' '.join(command)!r} ended with {done.returncode}: {last}")
+        raise ConfigError(f"the command {' '.join(command)!r} ended with {done.returncode}: {last}")
     return done.stdout.strip()
 
 

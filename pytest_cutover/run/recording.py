@@ -377,7 +377,7 @@ def name_subtests(phases: Sequence[Phase]) -> list[Phase]:
 
 def gate_verdict(judged: GateDecision) -> str:
     """green, red, unproven or hold: the heaviest thing held against one gate."""
-    weights = {f.reason.weight for f in judged.findings}
+    weights = {f.weight for f in judged.findings}
     return next((w.value for w in (Weight.RED, Weight.UNPROVEN, Weight.HOLD) if w in weights), "green")
 
 

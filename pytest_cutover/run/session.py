@@ -19,6 +19,7 @@ from pytest_cutover.run.context import RunOptions, prepare
 from pytest_cutover.run.finisher import Finisher
 from pytest_cutover.run.gate_run import GateRun
 from pytest_cutover.run.journal import Journal
+from pytest_cutover.run.wanted import Views, wanted_views
 from pytest_cutover.run.worker import Worker
 
 if TYPE_CHECKING:
@@ -140,12 +141,21 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
     blocked = [name for name in _PARTS if config.pluginmanager.is_blocked(name)]
     if blocked:
         raise pytest.UsageError(f"a gate run needs the plugin {blocked[0]}: take away -p no:{blocked[0]}")
+    views: Views | None = None
     handed = handed_by_parent()
     if handed is not None:
         journal = Journal(Path(handed["run_dir"]) / "journal.jsonl", resume=True)
         run = GateRun(config, handed, journal, context=None)
     else:
         option = config.option
+        wanted = wanted_views(
+            os.environ,
+            views=option.cutover_views,
+            junit=option.cutover_junit,
+            code_quality=option.cutover_code_quality,
+            annotations=option.cutover_annotations,
+            trust=option.cutover_trust,
+        )
         context = prepare(
             RunOptions(
                 plan=plan,
@@ -156,6 +166,8 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
                 key=option.cutover_key,
                 trust=option.cutover_trust,
                 report=option.cutover_report,
+                waivers=option.cutover_waiver or (),
+                authors=option.cutover_author or (),
             ),
             os.environ,
             config.rootpath,
@@ -166,9 +178,10 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
         _check_phase(config, context.policy)
         begun = begin(context)
         run = GateRun(config, begun.handed(), begun.journal, context=context, begun=begun)
+        views = Views(wanted, config.rootpath)
     if not config.option.markexpr:
         config.option.markexpr = run.policy.phase
-    run.finisher = Finisher(run)
+    run.finisher = Finisher(run, views)
     config.pluginmanager.register(run, "cutover-run")
     return run
 

@@ -200,6 +200,11 @@ SCENARIOS: dict[Reason, Callable[[], Decision]] = {
 }
 
 ELSEWHERE = {
+    **{
+        reason: "a waiver that does not count, or whose guards are not in place (tests/unit/test_waiver.py)"
+        for reason in Reason
+        if reason.code.startswith(("waiver.", "guards."))
+    },
     Reason.EVIDENCE_NOT_WRITTEN: "only conclude.seal can know (tests/unit/run/test_conclude.py)",
     Reason.GATE_INVALID: "a marker that cannot be used is a pytest.UsageError; the code is reserved",
 }

@@ -217,7 +217,7 @@ class TestFormatsPage:
 
         assert set(report) == self.FIELDS["Report"]
         assert set(report["run"]) == self.FIELDS["Run"]
-        assert set(report["policy"]) == self.FIELDS["Policy"]
+        assert set(report["policy"]) == self.FIELDS["Policy"] - {"waiver_persons"}  # it sets none
         assert set(report["decision"]) == self.FIELDS["Decision"]
         assert keys(report["decision"]["gates"]) == self.FIELDS["A judged gate"]
         assert keys(report["decision"]["findings"]) <= self.FIELDS["A finding"]
@@ -234,8 +234,9 @@ class TestFormatsPage:
         rows = re.findall(r"^\| [\w ,]+ \| `(application/[^`]+)` \|", page("formats.md"), re.MULTILINE)
         bundle = (everything.run / "bundle.intoto.jsonl").read_text().splitlines()
 
-        assert rows == [POLICY_TYPE, *[STATEMENT_TYPE] * len(statements.PREDICATES)]
-        assert [json.loads(line)["payloadType"] for line in bundle] == rows[1:]  # its policy is not signed
+        assert rows == [POLICY_TYPE, *[STATEMENT_TYPE] * (1 + len(statements.PREDICATES))]
+        # Its policy is not signed, and it was given no waiver.
+        assert [json.loads(line)["payloadType"] for line in bundle] == rows[2:]
         assert all(f"`{kind}`" in page("formats.md") for kind in statements.PREDICATES)
 
     def test_openssl_checks_the_bundle_as_described(self, everything, tmp_path):

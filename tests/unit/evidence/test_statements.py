@@ -289,13 +289,14 @@ class TestReadManifest:
     def test_gives_back_the_lines_in_order(self) -> None:
         statement = claims.read_statement(payloads(Run())[statements.MANIFEST])
 
-        assert claims.read_manifest(statement) == (
+        assert claims.read_manifest(statement) == claims.Manifest(
             tuple(hashlib.sha256(e).hexdigest() for e in ENVELOPES),
             REPORT,
+            (),
         )
 
     @pytest.mark.parametrize(
-        "changes", [{"envelopes": 5}, {"envelopes": [5]}, {"report": None}, {"extra": 1}]
+        "changes", [{"waivers": 5}, {"envelopes": 5}, {"envelopes": [5]}, {"report": None}, {"extra": 1}]
     )
     def test_is_strict(self, changes: dict[str, Any]) -> None:
         with pytest.raises(EvidenceError):

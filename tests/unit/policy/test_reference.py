@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 
 from pytest_cutover.policy.check import check
 from pytest_cutover.policy.document import (
+    Change,
     Document,
     Environment,
     GateCode,
+    Guards,
     LimitEntry,
     Model,
     Plan,
@@ -38,6 +41,8 @@ SECTIONS: dict[str, type[Model]] = {
     "Environments": Environment,
     "Plans of an environment": PlanOverride,
     "Subjects": Subject,
+    "The change": Change,
+    "Guards": Guards,
 }
 
 
@@ -65,7 +70,7 @@ def default(model: type[Model], name: str) -> str:
     if not field.default or isinstance(field.default, Model):
         return "`false`" if field.default is False else "none"
     value = list(field.default) if isinstance(field.default, tuple) else field.default
-    return f"`{json.dumps(value)}`"
+    return f"`{json.dumps(value, default=str)}`".replace('"', "" if isinstance(value, Decimal) else '"')
 
 
 def built_in(name: str) -> str:

@@ -209,7 +209,7 @@ class TestSubjects:
             ([sys.executable, "-c", "print('latest')"], "to print a sha256 in hex, got 'latest'"),
             ([sys.executable, "-c", "import sys; sys.exit('no such image')"], "ended with 1: no such image"),
             ([sys.executable, "-c", "import sys; sys.exit(3)"], "ended with 3: no message"),
-            (["/no/such/command"], "the subject command '/no/such/command' failed"),
+            (["/no/such/command"], "the command '/no/such/command' failed"),
         ],
     )
     def test_command_that_fails(self, tmp_path: Path, command: list[str], message: str) -> None:
@@ -234,5 +234,5 @@ class TestSubjects:
         """Said as git says it."""
         project(tmp_path, {"name": "shop", "git": "no-such-branch"})
 
-        with pytest.raises(ConfigError, match="the subject command 'git rev-parse"):
+        with pytest.raises(ConfigError, match="the command 'git rev-parse"):
             prepared(tmp_path)
