@@ -114,8 +114,10 @@ class Gate:
         """Keep a sentence with the gate; it judges nothing."""
         self.notes.append(self._redact(str(text)))
 
-    def attach(self, name: str, content: bytes | str, *, media_type: str = "text/plain") -> None:
+    def attach(self, name: str, content: bytes | str, *, media_type: str = "text/plain") -> Path | None:
         """Keep a file with the run; the evidence names its SHA-256. Secrets in text are redacted first.
+
+        Returns where it is; None when the run has no folder.
 
         Raises:
             MeasurementError: more than 16 MiB.
@@ -143,6 +145,7 @@ class Gate:
                 "bytes": str(len(data)),
             }
         )
+        return None if self._folder is None else self._folder / file
 
 
 def _check_name(name: object) -> None:

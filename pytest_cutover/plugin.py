@@ -14,6 +14,7 @@ from pytest_cutover import hookspecs
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Generator, Sequence
+    from pathlib import Path
 
     from pytest_cutover.run.gate_run import GateRun
 
@@ -67,41 +68,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="signing key, or none; default: CUTOVER_KEY, then a development key",
     )
     add("--cutover-trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
-    add(
-        "--cutover-waiver",
-        metavar="FILE",
-        action="append",
-        help="a signed waiver; may be repeated; default: CUTOVER_WAIVERS; those in configs/waivers always count",
-    )
-    add(
-        "--cutover-author",
-        metavar="PERSON",
-        action="append",
-        help="who wrote the change; may be repeated; default: CUTOVER_AUTHORS, then the policy's change",
-    )
     add("--report", metavar="PATH", dest="cutover_report", help="put a copy of report.json there")
-    add("--cutover-junit", metavar="PATH", help="write a JUnit file of the gates there")
-    add("--cutover-code-quality", metavar="PATH", help="write GitLab's code quality report there")
-    add(
-        "--cutover-annotations",
-        metavar="WHEN",
-        help="GitHub annotations: auto (in GitHub Actions), github or none; default: CUTOVER_ANNOTATIONS, then auto",
-    )
-    add(
-        "--cutover-views",
-        metavar="NAMES",
-        help="views to keep in the run's folder: summary, html, junit, or none; default: CUTOVER_VIEWS, then all",
-    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers; and the fixtures, where pytest does no more than list them."""
+    """Register the markers."""
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
-    if _only_lists(config.option):
-        from pytest_cutover.run import session as engine
-
-        engine.list_fixtures(config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -121,8 +94,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin a gate run when one is asked for."""
     config = session.config
-    if _only_lists(config.option):
-        return
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None and not _may_ask_for_gates(config, config.option):
         return
@@ -137,10 +108,26 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.stash[RUN] = engine.start(config, phase)
 
 
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect gates from TOML files in folders called `gates`, in a gate run or where the file is named."""
+    if not file_path.name.endswith(".toml"):
+        return None
+    config, named = parent.config, parent.session.isinitpath(file_path)
+    is_ours = _is_in_gates(file_path.parent, config.rootpath)
+    if not is_ours and not (named and _count_gates(file_path)):
+        return None
+    if not named and RUN not in config.stash and "cutover" not in getattr(config, "workerinput", ()):
+        config.stash[_LEFT_OUT] = config.stash.get(_LEFT_OUT, 0) + _count_gates(file_path)
+        return None
+    from pytest_cutover.declared.collect import GateFile
+
+    return GateFile.from_parent(parent, path=file_path)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave gates out of a plain run, or begin a gate run when one was asked for by its node id."""
-    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()) or _only_lists(config.option):
+    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()):
         return
     gates = [item for item in items if item.get_closest_marker("gate")]
     if not gates:
@@ -150,7 +137,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
         config.stash[RUN] = engine.start_for_items(config, gates)
         return
-    config.stash[_LEFT_OUT] = len(gates)
+    config.stash[_LEFT_OUT] = config.stash.get(_LEFT_OUT, 0) + len(gates)
     config.hook.pytest_deselected(items=gates)
     items[:] = [item for item in items if not item.get_closest_marker("gate")]
 
@@ -165,9 +152,17 @@ def pytest_report_collectionfinish(config: pytest.Config) -> Sequence[str]:
     )
 
 
-def _only_lists(option: argparse.Namespace) -> bool:
-    """Whether pytest collects only to print a list of fixtures: no gate runs, so no gate run begins."""
-    return bool(option.showfixtures or option.show_fixtures_per_test)
+def _is_in_gates(folder: Path, root: Path) -> bool:
+    parts = folder.relative_to(root).parts if folder.is_relative_to(root) else ()
+    return "gates" in (folder.name, *parts)
+
+
+def _count_gates(file: Path) -> int:
+    """How many tables `[[gate]]` a file has, as far as that shows without a parser."""
+    try:
+        return len(re.findall(rb"^[ \t]*\[\[[ \t]*gate[ \t]*\]\]", file.read_bytes(), re.MULTILINE))
+    except OSError:
+        return 0
 
 
 def _may_ask_for_gates(config: pytest.Config, option: argparse.Namespace) -> bool:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import MeasurementError, SourceError
+from pytest_cutover.sources._family import Family
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
 MAX_OUTPUT_BYTES = 4 * 1024 * 1024
@@ -84,8 +85,8 @@ class CommandReading:
 class CommandSource:
     """Runs commands, each in its own process group, which is killed whole when the command is over.
 
-    **A process that leaves the group on purpose (a daemon calling setsid) is not killed**; it cannot
-    hold up the reading.
+    **A process that leaves the group on purpose (a daemon calling setsid) is not killed** unless the
+    command is to be `alone`; it cannot hold up the reading.
     """
 
     def run(
@@ -96,24 +97,38 @@ class CommandSource:
         env: Mapping[str, str] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         max_output_bytes: int = MAX_OUTPUT_BYTES,
+        alone: bool = False,
+        said: Callable[[bytes, bytes], None] | None = None,
     ) -> CommandReading:
         """What the command said; any exit code is an answer.
 
-        `env` is added to PATH, HOME, LANG and TMPDIR of this process; nothing else is passed on.
+        `env` is added to PATH, HOME, LANG and TMPDIR of this process; nothing else is passed on. With `alone`
+        the command has not ended while something it started is running: such a process is killed after a
+        second, also when it has left the process group (on Linux), and the command is no reading. `said` is
+        handed stdout and stderr as far as they were read, however the command ended.
 
         Raises:
-            SourceError: not found, not executable, over the time limit, too much output.
+            SourceError: not found, not executable, over the time limit, too much output, not alone.
             MeasurementError: `argv` is not a list of texts.
         """
         command = _argv(argv)
         if not timeout_s > 0 or timeout_s == float("inf"):
             raise MeasurementError(f"expected a time limit in seconds above 0, got {timeout_s}")
         started = time.monotonic()
-        process = _start(command, env or {}, cwd)
+        family = Family() if alone else None
+        process = _start(command, {**(env or {}), **(family.environ if family else {})}, cwd)
+        output = _Output(process)
         try:
-            out, err = _collect(process, command, started + timeout_s, timeout_s, max_output_bytes)
+            _collect(process, output, command, started + timeout_s, timeout_s, max_output_bytes)
+            if family is not None:
+                _check_alone(process, output, family, command, max_output_bytes)
         finally:
             _end_group(process)
+            if family is not None:
+                family.kill()
+            if said is not None:
+                said(output.stdout, output.stderr)
+        out, err = output.stdout, output.stderr
         return CommandReading(
             argv=command,
             exit_code=process.returncode,
@@ -164,48 +179,101 @@ def _start(
         raise SourceError(f"cannot run {_name(command)}: {reason}") from exc
 
 
-def _collect(
-    process: subprocess.Popen[bytes], command: tuple[str, ...], deadline: float, limit: float, most: int
-) -> tuple[bytes, bytes]:
-    """Read both pipes until they end, or the command has ended and `DRAIN_S` is over."""
-    assert process.stdout is not None
-    assert process.stderr is not None
-    got: dict[int, bytearray] = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
-    with selectors.DefaultSelector() as selector:
-        for descriptor in got:
+class _Output:
+    """What was read so far from both pipes of a process."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._out, self._err = process.stdout.fileno(), process.stderr.fileno()
+        self._got: dict[int, bytearray] = {self._out: bytearray(), self._err: bytearray()}
+        self._open = {self._out, self._err}
+        for descriptor in self._open:
             os.set_blocking(descriptor, False)
-            selector.register(descriptor, selectors.EVENT_READ)
-        ended_at: float | None = None
-        while True:
-            now = time.monotonic()
-            if ended_at is None and _has_ended(process):
-                ended_at = now
-            if ended_at is not None and (not selector.get_map() or now > ended_at + DRAIN_S):
-                break
-            if ended_at is None and now >= deadline:
-                raise SourceError(
-                    f"{_name(command)} did not end within {limit:g} s and was killed",
-                    hint="raise timeout_s, or make it faster",
-                )
-            _read_ready(selector, got, POLL_S if ended_at is None else 0.005)
-            if sum(map(len, got.values())) > most:
-                raise SourceError(
-                    f"{_name(command)} wrote more than {most} bytes", hint="raise max_output_bytes"
-                )
-    out, err = got.values()
-    return bytes(out), bytes(err)
+
+    @property
+    def stdout(self) -> bytes:
+        return bytes(self._got[self._out])
+
+    @property
+    def stderr(self) -> bytes:
+        return bytes(self._got[self._err])
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may still write."""
+        return bool(self._open)
+
+    def size(self) -> int:
+        return sum(map(len, self._got.values()))
+
+    def read(self, wait_s: float) -> None:
+        """Take what is there, waiting for it at most so long."""
+        if not self._open:
+            time.sleep(wait_s)
+            return
+        with selectors.DefaultSelector() as selector:
+            for descriptor in self._open:
+                selector.register(descriptor, selectors.EVENT_READ)
+            ready = [key.fd for key, _ in selector.select(wait_s)]
+        for descriptor in ready:
+            with contextlib.suppress(BlockingIOError):
+                data = os.read(descriptor, 65536)
+                self._got[descriptor].extend(data)
+                if not data:
+                    self._open.discard(descriptor)
 
 
-def _read_ready(selector: selectors.BaseSelector, got: Mapping[int, bytearray], wait_s: float) -> None:
-    if not selector.get_map():
-        time.sleep(wait_s)
-        return
-    for key, _ in selector.select(wait_s):
-        with contextlib.suppress(BlockingIOError):
-            data = os.read(key.fd, 65536)
-            got[key.fd].extend(data)
-            if not data:
-                selector.unregister(key.fd)
+def _collect(
+    process: subprocess.Popen[bytes],
+    output: _Output,
+    command: tuple[str, ...],
+    deadline: float,
+    limit: float,
+    most: int,
+) -> None:
+    """Read both pipes until they end, or the command has ended and `DRAIN_S` is over."""
+    ended_at: float | None = None
+    while True:
+        now = time.monotonic()
+        if ended_at is None and _has_ended(process):
+            ended_at = now
+        if ended_at is not None and (not output.is_open or now > ended_at + DRAIN_S):
+            return
+        if ended_at is None and now >= deadline:
+            raise SourceError(
+                f"{_name(command)} did not end within {limit:g} s and was killed",
+                hint="raise timeout_s, or make it faster",
+            )
+        output.read(POLL_S if ended_at is None else 0.005)
+        _check_size(output, command, most)
+
+
+def _check_size(output: _Output, command: tuple[str, ...], most: int) -> None:
+    if output.size() > most:
+        raise SourceError(f"{_name(command)} wrote more than {most} bytes", hint="raise max_output_bytes")
+
+
+def _check_alone(
+    process: subprocess.Popen[bytes], output: _Output, family: Family, command: tuple[str, ...], most: int
+) -> None:
+    """Give what the command started a second to end as well.
+
+    Raises:
+        SourceError: it did not.
+    """
+    until = time.monotonic() + DRAIN_S
+    left = family.members(process.pid)
+    while (left or output.is_open) and time.monotonic() < until:
+        output.read(POLL_S)
+        _check_size(output, command, most)
+        left = family.members(process.pid)
+    if left or output.is_open:
+        names = ", ".join(left) or "something that holds its output"
+        raise SourceError(
+            f"{_name(command)} ended and left processes running: {names:.100}",
+            hint="let it wait for them; what they are still doing is not part of its exit code",
+        )
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:

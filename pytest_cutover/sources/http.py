@@ -181,12 +181,13 @@ class HttpSource:
         json: Any = None,
         content: bytes | None = None,
         timeout_s: float | None = None,
+        redirects: bool = True,
     ) -> HttpReading:
         """The answer to one request; any HTTP status is an answer.
 
         A path is read below the target's URL; a full URL must have the origin of one of the targets.
         `retries` repeats a request that got no answer (never one that got a bad one), at most so often
-        and within the same `timeout_s`, which bounds the whole reading.
+        and within the same `timeout_s`, which bounds the whole reading. Without `redirects` none is followed.
 
         Raises:
             SourceError: unreachable, too slow, too big, or not one of the targets.
@@ -203,7 +204,7 @@ class HttpSource:
         while True:
             attempts += 1
             try:
-                final, answer = self._follow(method.upper(), url, fields, body, deadline)
+                final, answer = self._follow(method.upper(), url, fields, body, deadline, redirects)
                 break
             except _failed() as exc:
                 pause = RETRY_PAUSE_S * 2 ** (attempts - 1)
@@ -227,7 +228,13 @@ class HttpSource:
         )
 
     def _follow(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, deadline: float
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        deadline: float,
+        redirects: bool,
     ) -> tuple[str, RawAnswer]:
         for _ in range(MAX_REDIRECTS + 1):
             answer = self._client.send(
@@ -238,7 +245,8 @@ class HttpSource:
                 deadline=deadline,
                 max_body_bytes=self._max_body_bytes,
             )
-            if answer.status_code not in (301, 302, 303, 307, 308) or method not in ("GET", "HEAD"):
+            moved = redirects and answer.status_code in (301, 302, 303, 307, 308)
+            if not moved or method not in ("GET", "HEAD"):
                 return url, answer
             there = urls.redirect_target(url, Headers(answer.headers).get("location", ""))
             if there is None or "location" not in Headers(answer.headers):

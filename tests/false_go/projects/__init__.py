@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tests.false_go.projects import (
     assertions,
+    declared,
     environment,
     hooks,
     inifiles,
@@ -35,6 +36,7 @@ THEMES = (
     policies,
     environment,
     journal,
+    declared,
 )
 
 LIES: tuple[LyingRun, ...] = tuple(lie for theme in THEMES for lie in theme.LIES)

@@ -118,4 +118,31 @@ PLAIN_TOO = Base(
     policy("one"),
 )
 
-BASES = (ONE, TWO, REGIONS, COUNTED, PREPARED, CLASSIC, SUBTESTS, TEXT, SAMPLED, PLAIN_TOO)
+TOML_FILE = "gates/one.toml"
+
+
+def gate_file(body: str) -> str:
+    """A TOML file with one gate."""
+    return f'format = 1\nphase = "preflight"\n\n[[gate]]\nid = "one"\n{body}\n'
+
+
+TOML = Base(
+    "toml",
+    {TOML_FILE: gate_file("shell = 'echo v=1'\nmeasure.v = { figure = 'v=(\\S+)' }")},
+    policy("one"),
+)
+
+SCANNED = Base(
+    "toml-scan",
+    {
+        TOML_FILE: gate_file("scan = \"src\"\nmeasure.v = { count = 'unfinished' }"),
+        "src/whole.txt": "nothing open\n",
+        "elsewhere/open.txt": "unfinished, unfinished\n",
+    },
+    policy("one"),
+)
+
+BASES = (
+    *(ONE, TWO, REGIONS, COUNTED, PREPARED, CLASSIC, SUBTESTS, TEXT, SAMPLED, PLAIN_TOO),
+    *(TOML, SCANNED),
+)
