@@ -68,13 +68,41 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="signing key, or none; default: CUTOVER_KEY, then a development key",
     )
     add("--cutover-trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
+    add(
+        "--cutover-waiver",
+        metavar="FILE",
+        action="append",
+        help="a signed waiver; may be repeated; default: CUTOVER_WAIVERS; those in configs/waivers always count",
+    )
+    add(
+        "--cutover-author",
+        metavar="PERSON",
+        action="append",
+        help="who wrote the change; may be repeated; default: CUTOVER_AUTHORS, then the policy's change",
+    )
     add("--report", metavar="PATH", dest="cutover_report", help="put a copy of report.json there")
+    add("--cutover-junit", metavar="PATH", help="write a JUnit file of the gates there")
+    add("--cutover-code-quality", metavar="PATH", help="write GitLab's code quality report there")
+    add(
+        "--cutover-annotations",
+        metavar="WHEN",
+        help="GitHub annotations: auto (in GitHub Actions), github or none; default: CUTOVER_ANNOTATIONS, then auto",
+    )
+    add(
+        "--cutover-views",
+        metavar="NAMES",
+        help="views to keep in the run's folder: summary, html, junit, or none; default: CUTOVER_VIEWS, then all",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers; and the fixtures, where pytest does no more than list them."""
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
+    if _only_lists(config.option):
+        from pytest_cutover.run import session as engine
+
+        engine.list_fixtures(config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -94,6 +122,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin a gate run when one is asked for."""
     config = session.config
+    if _only_lists(config.option):
+        return
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None and not _may_ask_for_gates(config, config.option):
         return
@@ -127,7 +157,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave gates out of a plain run, or begin a gate run when one was asked for by its node id."""
-    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()):
+    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()) or _only_lists(config.option):
         return
     gates = [item for item in items if item.get_closest_marker("gate")]
     if not gates:
@@ -150,6 +180,11 @@ def pytest_report_collectionfinish(config: pytest.Config) -> Sequence[str]:
         if left_out
         else []
     )
+
+
+def _only_lists(option: argparse.Namespace) -> bool:
+    """Whether pytest collects only to print a list of fixtures: no gate runs, so no gate run begins."""
+    return bool(option.showfixtures or option.show_fixtures_per_test)
 
 
 def _is_in_gates(folder: Path, root: Path) -> bool:

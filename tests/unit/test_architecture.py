@@ -29,42 +29,45 @@ CORE = [
     "pytest_cutover.strictjson",
     "pytest_cutover.redact",
     "pytest_cutover.phases",
+    "pytest_cutover.waiver",
     "pytest_cutover.record",
     "pytest_cutover.decision",
     "pytest_cutover.evidence.envelope",
     "pytest_cutover.evidence.statements",
     "pytest_cutover.evidence.claims",
+    "pytest_cutover.evidence.waivers",
     "pytest_cutover.evidence.report",
     "pytest_cutover.evidence.seal",
     "pytest_cutover.evidence.problems",
     "pytest_cutover.evidence.verify",
     "pytest_cutover.evidence.admit",
+    "pytest_cutover.rejudge.explain",
 ]
 
-    "pytest_cutover.rejudge.explain",
 # What a room may import of ours, beside itself; a module's own imports for type checkers do not count.
 VOCABULARY = {"model", "reasons", "errors"}
 MAY_IMPORT = {
-    "model": set(),
+    "model": {"reasons"},
     "reasons": set(),
     "errors": set(),
     "strictjson": {"errors"},
     "redact": {"errors"},
     "phases": set(),
+    "waiver": VOCABULARY,
     "record": VOCABULARY,
-    "decision": VOCABULARY,
+    "decision": VOCABULARY | {"waiver"},
     "files": VOCABULARY,
-    "evidence": VOCABULARY | {"strictjson", "record", "decision", "keys", "__init__"},
+    "evidence": VOCABULARY | {"strictjson", "record", "decision", "waiver", "keys", "__init__"},
     "keys": VOCABULARY | {"strictjson", "files"},
     "policy": VOCABULARY | {"strictjson", "files", "phases", "marker", "gate", "evidence", "keys"},
+    "rejudge": VOCABULARY | {"decision"},
     "sources": VOCABULARY | {"strictjson", "redact", "__init__"},
     "report": VOCABULARY | {"record", "decision", "run"},
     "hookspecs": set(),
-    "rejudge": VOCABULARY | {"decision"},
     "declared": VOCABULARY | {"strictjson", "phases", "policy", "sources"},
     "plugin": {"hookspecs", "run", "declared"},
     "run": VOCABULARY
-    | {"files", "redact", "phases", "marker", "gate", "fixtures", "record", "decision"}
+    | {"files", "redact", "phases", "marker", "gate", "fixtures", "record", "decision", "waiver", "sources"}
     | {"evidence", "keys", "policy", "service", "report", "__init__"},
 }
 
