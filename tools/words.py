@@ -45,6 +45,8 @@ VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
     ("`decide`", "it would be a GO", "it would not", "the evidence or the policy cannot be used"),
     ("`backtest`", "no verdict would change", "some would", "no run, or the policy, can be used"),
     ("`diff`", "they came to the same", "they differ", "the evidence cannot be read or does not verify"),
+    ("`show`", "shown", "shown, and its evidence does not verify", "there is no such run, or it was never decided"),
+    ("`history`", "there are runs", "there are none", "there is no such folder"),
     ("`policy check`", "no mistake", "mistakes", "unreadable"),
     ("`policy sign`", "signed", "refused: mistakes in it", "no key, or unreadable"),
     ("`policy verify`", "signed by a trusted key", "not so", "unreadable"),
@@ -247,6 +249,10 @@ VARIABLES: dict[str, str] = {
     "CUTOVER_KEY": "Path of the signing key (PEM), or `none`. Set but empty means none too: that is what a fork's pull"
     " request gets. Not set: a development key below `var/cutover/keys`, made when absent.",
     "CUTOVER_KEY_PEM": "The signing key itself, PEM text. Not together with `CUTOVER_KEY`.",
+    "CUTOVER_VIEWS": "Views to keep in the run's folder: `summary`, `html`, `junit`, separated by commas, or `none`.",
+    "CUTOVER_ANNOTATIONS": "`auto` (in GitHub Actions), `github` or `none`: [views](views.md).",
+    "CUTOVER_EVIDENCE_URL": "The page that keeps the evidence of this run, for links to it; known by itself in GitHub"
+    " Actions, GitLab and Jenkins.",
     "CUTOVER_READYZ_FAIL_CLOSED": "`0` lets `cutover readyz` exit 0 when the endpoint is unreachable or not understood;"
     " gates ignore it.",
     "CUTOVER_SANDBOX_BREAK": "Checks of the embedded sandbox service to break, separated by blanks, to see their gates"

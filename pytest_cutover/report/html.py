@@ -180,7 +180,11 @@ def _run_finding(finding: Finding) -> str:
 def _card(view: View, gate: GateView) -> Iterator[str]:
     judged, info = gate.judged, gate.info
     name = "" if judged.title == gate.name else f"<code>{esc(gate.name)}</code>"
-    about = [name, esc(judged.category or ""), "" if judged.required else "not required by the plan, and counts all the same"]
+    about = [
+        name,
+        esc(judged.category or ""),
+        "" if judged.required else "not required by the plan, and counts all the same",
+    ]
     yield (
         f'<article class="card {gate.state}"><h3><span class="dot" aria-hidden="true">{_SIGNS[gate.state]}</span>'
         f'{esc(judged.title)}<span class="state">{WORDS[gate.state]}</span></h3>\n<p class="id">{" · ".join(filter(None, about))}</p>\n<ul class="why">'
@@ -194,9 +198,9 @@ def _card(view: View, gate: GateView) -> Iterator[str]:
         for one in shown[:8]:
             yield _figure(view, gate, one)
         yield "</div>\n"
-    about = [("Owner", judged.owner), ("Remedy", None if info is None else info.remedy)]
-    about.append(("Where", None if info is None else f"{view.path_of(info)}:{info.line}"))
-    told = "".join(f"<div><dt>{name}</dt><dd>{esc(text)}</dd></div>" for name, text in about if text)
+    facts = [("Owner", judged.owner), ("Remedy", None if info is None else info.remedy)]
+    facts.append(("Where", None if info is None else f"{view.path_of(info)}:{info.line}"))
+    told = "".join(f"<div><dt>{word}</dt><dd>{esc(text)}</dd></div>" for word, text in facts if text)
     if told:
         yield f'<dl class="about">{told}</dl>\n'
     if gate.result is not None:
@@ -257,9 +261,9 @@ def _accepted(view: View) -> Iterator[str]:
         yield '<section aria-labelledby="owed"><h2 id="owed">Obligations</h2>\n<div class="scroll"><table><thead><tr>'
         yield _heads("Gate that has to be green", "Why", "By", "State")
         for o in view.obligations:
-            state = {None: ("hold", "owed"), True: ("green", "met"), False: ("red", "not met")}[o.met]
+            met = {None: ("hold", "owed"), True: ("green", "met"), False: ("red", "not met")}[o.met]
             due = "" if o.due_at is None else _time(o.due_at)
-            yield _line(f"<code>{esc(o.gate)}</code>", esc(o.text), due, _chip(*state))
+            yield _line(f"<code>{esc(o.gate)}</code>", esc(o.text), due, _chip(*met))
         yield "</tbody></table></div></section>\n"
 
 

@@ -1,6 +1,6 @@
 """A JUnit file of our own: one test case per gate, and per reason that is about the run as a whole.
 
-The dialect that the most readers share (Jenkins' junit-10 schema, ADR 16): no `error`, because dorny's
+The dialect that the most readers share (Jenkins' junit-10 schema, ADR 10): no `error`, because dorny's
 pytest reader takes a test case with nothing but an error for a success; no properties within test cases. The
 first line of a failure's text is `file:line` and a later one looks like a stack frame, which is where
 dorny's readers find the place; mikepenz, GitLab and Jenkins read the attributes.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
+from pytest_cutover.decision import decide
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.model import (
     Decision,
@@ -23,7 +24,18 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.report import Report
     from pytest_cutover.model import EffectivePolicy, GateInfo, GateResult, Limit, Measurement, RunRecord
 
-_FINDING = ("gate", "measurement", "measured", "unit", "limit", "distance", "owner", "remedy", "where")
+_FINDING = (
+    "gate",
+    "measurement",
+    "measured",
+    "unit",
+    "limit",
+    "distance",
+    "owner",
+    "remedy",
+    "where",
+    "waived",
+)
 
 
 def decision_of(report: Report, record: RunRecord) -> Decision:
@@ -58,7 +70,16 @@ def _decision(report: Report, record: RunRecord) -> Decision:
         expires_at=parse_rfc3339(told["expires_at"]),
         gates=gates,
         findings=findings,
+        **_terms(report, record, told),
     )
+
+
+def _terms(report: Report, record: RunRecord, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Which waivers counted and what they asked for; the report holds all that were given."""
+    if not report.waivers:
+        return {}
+    again = decide(record, report.policy, parse_rfc3339(told["decided_at"]), report.waivers)
+    return {"waivers": again.waivers, "guards": again.guards}
 
 
 def _finding(told: Mapping[str, Any]) -> Finding:

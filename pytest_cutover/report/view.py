@@ -269,26 +269,25 @@ def _gates(record: RunRecord, policy: EffectivePolicy, decision: Decision) -> It
         if judged.key in about:
             more = [f for f in about[judged.key] if f not in judged.findings]
             judged = replace(judged, findings=(*judged.findings, *more))
-        state = "waived" if judged.waived else state_of(judged)
-        yield GateView(state, judged, info, results.get(info.nodeid), _unique(judged.key, names))
+        yield GateView(state_of(judged), judged, info, results.get(info.nodeid), _unique(judged.key, names))
     known = {judged.key for judged in decision.gates}
     dropped = {info.key: info for info in record.deselected} | {info.id: info for info in record.deselected}
     for key, findings in about.items():
         if key in known:
             continue
-        info = dropped.get(key)
+        gone = dropped.get(key)
         judged = GateDecision(
             key=key,
-            title=key if info is None else info.title,
+            title=key if gone is None else gone.title,
             required=any(r.gate == key.partition("[")[0] for r in policy.requires),
             green=False,
-            category=None if info is None else info.category,
-            owner=None if info is None else info.owner,
+            category=None if gone is None else gone.category,
+            owner=None if gone is None else gone.owner,
             duration_s=0.0,
             measurements=(),
             findings=tuple(findings),
         )
-        yield GateView(state_of(judged), judged, info, None, _unique(key, names))
+        yield GateView(state_of(judged), judged, gone, None, _unique(key, names))
 
 
 def _unique(key: str, seen: Counter[str]) -> str:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from pytest_cutover.run.conclude import Conclusion
     from pytest_cutover.run.context import RunContext
     from pytest_cutover.run.gate_run import GateRun
+    from pytest_cutover.run.wanted import Views
 
 
 class Finisher:
     """The outermost word on the end of the session."""
 
-    def __init__(self, run: GateRun) -> None:
+    def __init__(self, run: GateRun, views: Views | None = None) -> None:
         self._run = run
+        self._views = views
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
@@ -69,6 +71,8 @@ class Finisher:
                 if run.begun is not None:
                     run.begun.stop()
                 run.console.end(concluded, context)
+            if self._views is not None:
+                self._views.end(concluded, context)
             session.config.hook.pytest_cutover_decided(config=session.config, decision=concluded.decision)
 
     def _judge(

@@ -16,6 +16,7 @@ from pytest_cutover.keys.trust import Anchor, AnchorSource, TrustedKey, find_anc
 from pytest_cutover.keys.verifier import load_public_key
 from pytest_cutover.model import parse_rfc3339
 from pytest_cutover.report import places
+from pytest_cutover.report.safe import printable
 from pytest_cutover.report.terminal import relative
 from pytest_cutover.report.view import Evidence, LastRun, View, build
 from pytest_cutover.run.gcpause import gc_paused
@@ -42,7 +43,7 @@ _MOST_COMPARED = 20_000
 class Written:
     """What came of writing: lines for the user, and workflow commands for the CI system."""
 
-    complaints: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
 
 
@@ -56,9 +57,9 @@ def write_views(
             view = live_view(concluded, context, wanted, environ)
             _write(view, context, wanted, written)
     except KeyboardInterrupt:
-        written.complaints.append("interrupted while views were written; the verdict stands")
+        written.lines.append("views     interrupted while they were written; the verdict stands")
     except Exception as exc:  # a view that cannot be made must not hide what was decided
-        written.complaints.append(f"the views could not be written: {type(exc).__name__}: {exc}")
+        written.lines.append(f"views     could not be written: {type(exc).__name__}: {printable(str(exc))}")
     return written
 
 
@@ -131,46 +132,37 @@ def starts_of(record: RunRecord, lines: Sequence[bytes]) -> dict[str, datetime]:
 
 
 def _write(view: View, context: RunContext, wanted: Wanted, written: Written) -> None:
-    texts = _Texts(view)
+    made: dict[str, bytes] = {}
 
-    def attempt(what: str, action: Callable[[], object]) -> None:
+    def put(name: str, path: Path, what: str, write: Callable[[Path, bytes], None] = write_atomic) -> None:
         try:
-            action()
-        except Exception as exc:
-            written.complaints.append(f"{what} could not be written: {exc}")
+            if name not in made:
+                made[name] = render(name, view).encode("utf-8", "replace")
+            write(path, made[name])
+        except Exception as exc:  # one view that cannot be made or written takes no other with it
+            told = printable(str(exc) or type(exc).__name__)
+            written.lines.append(f"views     {what} could not be written: {told}")
+            return
+        if name == "html":
+            written.lines.append(f"page      {what}")
 
     for name in sorted(wanted.files):
         path = context.run_dir / VIEWS[name]
-        attempt(relative(path, context.rootdir), lambda p=path, n=name: write_atomic(p, texts.data(n)))
+        put(name, path, relative(path, context.rootdir))
     for name, given in (("junit", wanted.junit), ("code_quality", wanted.code_quality)):
         if given is not None:
-            path = context.rootdir / given
-            attempt(given, lambda p=path, n=name: write_atomic(p, texts.data(n)))
+            put(name, context.rootdir / given, given)
     if wanted.job_summary is not None:
-        path = Path(wanted.job_summary)
-        attempt("the job summary", lambda: _append(path, texts.data("summary")))
+        put("summary", Path(wanted.job_summary), "the job summary", _append)
     if wanted.annotations:
         from pytest_cutover.report import annotations
 
-        attempt("annotations", lambda: written.commands.extend(annotations.render(view)))
+        written.commands.extend(annotations.render(view))
 
 
 def _append(path: Path, data: bytes) -> None:
     with path.open("ab") as file:
         file.write(data + b"\n")
-
-
-class _Texts:
-    """Each view rendered at most once."""
-
-    def __init__(self, view: View) -> None:
-        self._view = view
-        self._made: dict[str, bytes] = {}
-
-    def data(self, name: str) -> bytes:
-        if name not in self._made:
-            self._made[name] = render(name, self._view).encode("utf-8", "replace")
-        return self._made[name]
 
 
 def render(name: str, view: View) -> str:

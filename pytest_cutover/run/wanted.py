@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from pytest_cutover.run.conclude import Conclusion
+    from pytest_cutover.run.context import RunContext
 
 VIEWS = {"summary": "summary.md", "html": "report.html", "junit": "junit.xml"}
 """Names of the views that are written into a run's folder, and their files."""
@@ -68,38 +74,52 @@ def wanted_views(
     )
 
 
-class Fence:
-    """Keeps a CI system from obeying what gates print, from here to `lift`; nothing when no annotations are wanted."""
+class Views:
+    """The views of one run, from its beginning to the last line it prints.
 
-    def __init__(self, wanted: Wanted, say: Callable[[str], None]) -> None:
-        self._say = say
+    Where annotations are wanted, GitHub is told at the beginning not to obey what gates print, and listens again
+    at the end.
+    """
+
+    def __init__(self, wanted: Wanted, rootdir: Path) -> None:
+        """Remove what an older run left where this one will write: it may not stand for this one, should it die.
+
+        Raises:
+            ConfigError: it cannot be removed.
+        """
+        self._wanted = wanted
         self._resume: str | None = None
+        for name in wanted.copies:
+            try:
+                (rootdir / name).unlink(missing_ok=True)
+            except OSError as exc:
+                raise ConfigError(f"cannot remove the old {name}: {exc.strerror}") from exc
         if wanted.annotations:
             from pytest_cutover.report.annotations import fence
 
             stop, self._resume = fence()
-            say(stop)
+            _say(stop)
 
-    def lift(self, commands: Iterable[str] = ()) -> None:
-        """Let the CI system listen again, and tell it these commands."""
+    def end(self, concluded: Conclusion, context: RunContext) -> None:
+        """Write and print what is wanted, after the evidence is sealed and the verdict said. Never raises."""
+        commands: list[str] = []
+        if not self._wanted.nothing:
+            from pytest_cutover.run.views import write_views
+
+            written = write_views(concluded, context, self._wanted, os.environ)
+            commands = written.commands
+            for line in written.lines:
+                _say(line)
         if self._resume is not None:
-            self._say(self._resume)
-            self._resume = None
+            _say(self._resume)
         for line in commands:
-            self._say(line)
+            _say(line)
 
 
-def remove_copies(wanted: Wanted, rootdir: Path) -> None:
-    """Remove what an older run left where this one will write: it may not stand for this one, should it die.
-
-    Raises:
-        ConfigError: it cannot be removed.
-    """
-    for name in wanted.copies:
-        try:
-            (rootdir / name).unlink(missing_ok=True)
-        except OSError as exc:
-            raise ConfigError(f"cannot remove the old {name}: {exc.strerror}") from exc
+def _say(line: str) -> None:
+    with suppress(OSError, ValueError):  # a closed pipe does not undo a verdict
+        encoding = sys.stdout.encoding or "ascii"
+        print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def _names(text: str) -> frozenset[str]:
