@@ -104,6 +104,15 @@ def decision_lines(decision: DecisionClaims, *, believed: bool) -> Iterator[str]
     yield from _some("subject", subjects)
     yield f"policy   {decision.policy_digest}"
     yield from _some("reason ", [" ".join(finding.values()) for finding in decision.findings])
+    waivers = [
+        f"{w['ticket']}: {w['gate']} by {', '.join(w['persons'])}, risk {w['risk']}" for w in decision.waivers
+    ]
+    yield from _some("waiver ", waivers)
+    guards = [
+        f"{g['name']} ({g['kind']})" + (f", due {g['due_at']}" if g["due_at"] else "")
+        for g in decision.guards
+    ]
+    yield from _some("guard  ", guards)
 
 
 def _some(word: str, items: Sequence[str]) -> Iterator[str]:
