@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cutover.marker import InvalidMarkerError
 from pytest_cutover.model import EffectivePolicy, ExitCode
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import gate_info
@@ -93,6 +94,8 @@ class GateRun:
                 )
             return
         collected = json.loads(facts)
+        if (invalid := collected.pop("invalid")) is not None:
+            self.tell(Reason.GATE_INVALID, f"worker {name}: {invalid}")
         if collected.pop("asserts_off"):
             self.tell(Reason.RUN_ASSERTS_OFF, f"worker {name} runs with assertions off")
         self.journal.write("run.collected", **collected)
@@ -113,14 +116,20 @@ class GateRun:
         """Register the finisher, now that every conftest has registered its hooks."""
         self.config.pluginmanager.register(self.finisher, "cutover-finisher")
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Journal what was collected."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_finish(self) -> Generator[None, object, object]:
+        """Journal what was collected, or which marker kept the gates from being known."""
+        try:
+            result = yield
+        except InvalidMarkerError as exc:
+            self.tell(Reason.GATE_INVALID, str(exc))
+            raise
         self.console.begin()
         if sys.flags.optimize:
             self.tell(Reason.RUN_ASSERTS_OFF, "Python runs with -O: assertions are off")
         if self._recorder is not None:
             self.journal.write("run.collected", **collected(self._recorder))
+        return result
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Journal files that could not be collected, or skipped themselves."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover import fixtures
+from pytest_cutover.marker import InvalidMarkerError
 from pytest_cutover.model import EffectivePolicy, ExitCode
 from pytest_cutover.redact import Redactor
 from pytest_cutover.run.events import info_json
@@ -23,7 +24,7 @@ from pytest_cutover.run.recording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
 
 RECORDER = pytest.StashKey[Recorder]()
@@ -63,6 +64,16 @@ class Worker:
         self._recorder = start_recorder(config, handed, name)
         self._journal = Path(handed["run_dir"]) / "journal.jsonl"
         self._pid = os.getpid()
+        self._invalid: str | None = None
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_finish(self) -> Generator[None, object, object]:
+        """Remember which marker kept the gates from being known."""
+        try:
+            return (yield)
+        except InvalidMarkerError as exc:
+            self._invalid = str(exc)
+            raise
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Start a gate's time."""
@@ -84,4 +95,6 @@ class Worker:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Hand over what this worker collected; xdist drops pytest_deselected on the way."""
         output = session.config.workeroutput  # type: ignore[attr-defined] # xdist sets it
-        output["cutover"] = json.dumps(collected(self._recorder) | {"asserts_off": bool(sys.flags.optimize)})
+        output["cutover"] = json.dumps(
+            collected(self._recorder) | {"asserts_off": bool(sys.flags.optimize), "invalid": self._invalid}
+        )

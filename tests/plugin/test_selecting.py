@@ -208,10 +208,29 @@ class TestMarkers:
 
         ran = empty.pytest("-m", "preflight")
 
-        assert ran.code in (4, 11)
-        assert message in ran.text
-        assert "gates/test_gates.py:" in ran.text
+        assert ran.code == 11
+        assert message in ran.err
+        assert "gates/test_gates.py:" in ran.err
         assert "Traceback" not in ran.text
+
+    @pytest.mark.parametrize(
+        "more",
+        [["-m", "preflight"], ["-m", "preflight", "-n", "2"], ["gates/test_gates.py::test_g"]],
+        ids=str,
+    )
+    def test_are_what_the_decision_says(self, empty: Project, more: list[str]) -> None:
+        """The evidence names the marker, not only pytest's exit status."""
+        empty.policy().gates(
+            "@pytest.mark.preflight\n@pytest.mark.gate('db', onwer='sre')\ndef test_g(gate): pass"
+        )
+
+        ran = empty.pytest(*more)
+
+        assert ran.code == 11
+        (first, *_) = [
+            f["message"] for f in ran.report()["decision"]["findings"] if f["code"] == "gate.invalid"
+        ]
+        assert "gates/test_gates.py:3: gate 'db': unknown argument 'onwer'" in first
 
     def test_gate_fixture_without_the_marker(self, small: Project) -> None:
         """Said with the way out."""

@@ -164,6 +164,7 @@ SCENARIOS: dict[Reason, Callable[[], Decision]] = {
     Reason.RUN_NOT_CLEAN: told("run.not-clean"),
     Reason.RUN_COLLECT_ERROR: told("run.collect-error"),
     Reason.RUN_MODULE_SKIPPED: told("run.module-skipped"),
+    Reason.GATE_INVALID: told("gate.invalid"),
     Reason.RUN_INTERRUPTED: told("run.interrupted"),
     Reason.RUN_INTERNAL_ERROR: told("run.internal-error"),
     Reason.RUN_DEADLINE: told("run.deadline"),
@@ -206,7 +207,6 @@ ELSEWHERE = {
         if reason.code.startswith(("waiver.", "guards."))
     },
     Reason.EVIDENCE_NOT_WRITTEN: "only conclude.seal can know (tests/unit/run/test_conclude.py)",
-    Reason.GATE_INVALID: "a marker that cannot be used is a pytest.UsageError; the code is reserved",
 }
 
 
