@@ -243,9 +243,9 @@ def _run(criterion: Criterion, probe: Command, root: Path, gate: Gate, command: 
     env = _environment(probe, targets)
     limit_s = NO_LIMIT_S if criterion.timeout_s is None else criterion.timeout_s + BEHIND_S
     bounds = {} if probe.max_output_bytes is None else {"max_output_bytes": probe.max_output_bytes}
-    output: list[bytes] = [b"", b""]
+    output: list[bytes] = []  # of both streams, once it has started
     began = datetime.now(UTC)
-    ended = "it did not start"
+    ended = ""
 
     def said(stdout: bytes, stderr: bytes) -> None:
         output[:] = stdout, stderr
@@ -265,8 +265,9 @@ def _run(criterion: Criterion, probe: Command, root: Path, gate: Gate, command: 
         ended = str(exc) or type(exc).__name__
         raise
     finally:
-        head = {"gate": gate.info.id, "command": _source(probe), "began": f"{began:%Y-%m-%dT%H:%M:%SZ}", "ended": ended}  # fmt: skip
-        if any(output) or ended != "it did not start":
+        if output:
+            when = f"{began:%Y-%m-%dT%H:%M:%SZ}"
+            head = {"gate": gate.info.id, "command": _source(probe), "began": when, "ended": ended}
             gate.note(f"output: {logs.keep(gate, logs.text_of(head, *output), root, began)}")
     _check_ended(probe, reading)
     return reading

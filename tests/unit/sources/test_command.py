@@ -162,6 +162,71 @@ class TestTime:
         assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows who belongs to whom")
+class TestAlone:
+    """Nothing that a command started may go on when it counts as over."""
+
+    LEFT = "ended and left processes running"
+
+    @pytest.mark.parametrize(
+        "options",
+        ["", ", start_new_session=True", ", stdout=s.DEVNULL, stderr=s.DEVNULL, start_new_session=True"],
+        ids=["in its group", "in its own", "without the pipe"],
+    )
+    def test_a_process_left_behind_is_no_reading_and_is_ended(self, command, tmp_path, options):
+        code = f"import subprocess as s, sys; p = s.Popen(['sleep', '30']{options}); open(sys.argv[1], 'w').write(str(p.pid))"
+        with pytest.raises(SourceError, match=self.LEFT) as caught:
+            command.run(python(code, tmp_path / "pid"), alone=True)
+
+        pid = int((tmp_path / "pid").read_text())
+        assert f"sleep ({pid})" in str(caught.value)
+        assert is_gone(pid)
+
+    def test_at_the_time_limit_what_left_the_group_is_ended_too(self, command, tmp_path):
+        code = "import subprocess as s, sys, time; p = s.Popen(['sleep', '30'], start_new_session=True); open(sys.argv[1], 'w').write(str(p.pid)); time.sleep(30)"
+        with pytest.raises(SourceError, match="was killed"):
+            command.run(python(code, tmp_path / "pid"), timeout_s=1, alone=True)
+
+        assert is_gone(int((tmp_path / "pid").read_text()))
+
+    def test_a_child_that_ends_soon_is_waited_for(self, command):
+        code = "import subprocess; subprocess.Popen(['sh', '-c', 'sleep 0.2; echo late'])"
+
+        assert command.run(python(code), alone=True).stdout == "late\n"
+
+    def test_a_command_without_children_is_as_before(self, command):
+        assert command.run(["echo", "x"], alone=True).stdout == "x\n"
+
+    def test_its_mark_is_another_each_time(self, command):
+        seen = {command.run(["env"], alone=True).stdout for _ in range(2)}
+
+        assert len(seen) == 2
+        assert all("_CUTOVER_COMMAND=" in text for text in seen)
+
+    def test_endless_output_of_a_child_is_cut(self, command):
+        with pytest.raises(SourceError, match="wrote more than"):
+            command.run(["sh", "-c", "yes & exit 0"], alone=True, max_output_bytes=100_000)
+
+
+class TestSaid:
+    """What was printed is handed over however the command ended."""
+
+    def heard(self, command, argv, **options):
+        said = []
+        with suppress(SourceError):
+            command.run(argv, said=lambda out, err: said.append((out, err)), **options)
+        return said
+
+    def test_after_a_good_end(self, command):
+        assert self.heard(command, ["sh", "-c", "echo a; echo b >&2"]) == [(b"a\n", b"b\n")]
+
+    def test_after_the_time_limit(self, command):
+        assert self.heard(command, ["sh", "-c", "echo a; sleep 30"], timeout_s=0.5) == [(b"a\n", b"")]
+
+    def test_not_of_one_that_did_not_start(self, command):
+        assert self.heard(command, ["no-such-command"]) == []
+
+
 class TestSize:
     def test_endless_output_is_cut(self, command):
         started = time.monotonic()

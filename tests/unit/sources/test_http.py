@@ -293,6 +293,13 @@ class TestRedirect:
             assert source(server.url).get("/a", method="POST", content=b"x").status_code == 307
             assert len(server.requests) == 1
 
+    def test_none_is_followed_when_that_is_asked_for(self, source):
+        with Server(lambda _: response(302, headers=["Location: /a"])) as server:
+            reading = source(server.url).get("/b", redirects=False)
+
+            assert (reading.status_code, reading.url) == (302, f"{server.url}/b")
+            assert len(server.requests) == 1
+
     def test_a_loop_ends(self, source):
         with Server(lambda _: response(302, headers=["Location: /a"])) as server:
             with pytest.raises(SourceError, match="more than 5 redirects"):
