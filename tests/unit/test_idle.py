@@ -63,6 +63,15 @@ class TestIdle:
         assert {"pytest_cutover", "pytest_cutover.plugin", "pytest_cutover.hookspecs"} <= ours - bare
         assert len(ours - bare) <= LIMIT, sorted(ours - bare)
 
+    def test_gates_in_toml_cost_nothing_where_no_gate_run_is_asked_for(self, folder):
+        (folder / "gates").mkdir()
+        (folder / "gates/release.toml").write_text("format = 1\n[[gate]]\nid = 'x'\n")
+        bare = modules("without", folder, "-q")
+        ours = modules("with", folder, "-q")
+
+        assert len(ours - bare) <= LIMIT, sorted(ours - bare)
+        assert "tomllib" not in ours
+
     def test_an_expression_that_names_a_phase_is_looked_at_without_heavy_libraries(self, folder):
         ours = modules("with", folder, "-q", "-m", "not preflight")
 
