@@ -6,6 +6,7 @@ datetimes in UTC, durations seconds, numbers `Decimal` so that a limit of 0.1 me
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
 from datetime import UTC, datetime
@@ -470,12 +471,16 @@ def rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+_RFC3339_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?Z")
+"""Python's `fromisoformat` reads week dates, times without seconds and a space before the `Z` besides."""
+
+
 def parse_rfc3339(text: str) -> datetime:
-    """The inverse of `rfc3339`; also takes whole seconds.
+    """The inverse of `rfc3339`; also takes whole seconds, and cuts nanoseconds.
 
     Raises:
         ValueError: not RFC 3339 in UTC with `Z` (in-toto attestation: Timestamp).
     """
-    if not isinstance(text, str) or not text.endswith("Z") or "T" not in text:
+    if not isinstance(text, str) or _RFC3339_UTC.fullmatch(text) is None:
         raise ValueError(f"expected a UTC time such as 2026-11-21T08:48:00Z, got {text!r}")
     return datetime.fromisoformat(text)
