@@ -13,7 +13,7 @@ GATE_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _MARKER_KEYS = ("title", "category", "owner", "remedy", "timeout")
 
 
-class InvalidMarkerError(pytest.UsageError):
+class InvalidMarkerError(pytest.UsageError):  # type: ignore[misc] # "final", and pytest shows a subclass alike
     """A gate marker that cannot be used; pytest ends with 4, a gate run with `gate.invalid`."""
 
 
