@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.seal import BUNDLE_FILE
+from pytest_cutover.evidence.unsigned import begun_between
 from pytest_cutover.keys.trust import find_anchor
 from pytest_cutover.model import parse_rfc3339
 
@@ -67,6 +69,19 @@ def bundle_of(evidence: Path) -> Path:
     """The bundle: the file itself, or the one in a run folder."""
     is_folder = os.path.isdir(evidence)  # noqa: PTH112 # Path.is_dir raises for names no file can have
     return evidence / BUNDLE_FILE if is_folder else evidence
+
+
+def newest_run(runs: Path) -> Path:
+    """The run folder below `runs` that was begun last, going by its name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    with suppress(OSError):
+        names = [e.name for e in os.scandir(runs) if begun_between(e.name) is not None and e.is_dir()]
+        if names:
+            return runs / max(names)
+    raise ConfigError(f"{runs} holds no runs", hint="give a run folder, or ask where pytest ran")
 
 
 def anchor(option: str | None) -> Anchor:

@@ -51,7 +51,7 @@ def find_run(name: str) -> Path:
     if not names:
         raise ConfigError(f"{RUNS} holds no runs", hint="give a run folder, or run this where pytest ran")
     if name == "last":
-        return RUNS / names[-1]
+        return _evidence.newest_run(RUNS)
     found = [n for n in names if n.startswith(name)]
     if len(found) != 1:
         said = f"{len(found)} runs begin" if found else "no run begins"

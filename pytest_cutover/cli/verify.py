@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.trust import Anchor
 
 VALID, INVALID = 0, 1
+RUNS = Path("var/cutover/runs")
 SHOWN = 8
 """Subjects and reasons printed; at 3 a.m. nobody reads the ninth."""
 
@@ -29,8 +30,10 @@ SHOWN = 8
 def run(argv: Sequence[str]) -> int:
     """Verify one bundle or run folder; 0 valid, 1 invalid, 2 unusable."""
     options = _parser().parse_args(argv)
+    if options.last == (options.evidence is not None):
+        _parser().error("give a bundle or run folder, or --last")
     anchor = _evidence.anchor(options.trust)
-    bundle_path = _evidence.bundle_of(Path(options.evidence))
+    bundle_path = _evidence.bundle_of(_evidence.newest_run(RUNS) if options.last else Path(options.evidence))
     report_path = bundle_path.parent / REPORT_FILE if options.report is None else Path(options.report)
     report = _evidence.read_if_there(report_path)
     if report is not None and not os.path.lexists(bundle_path):
@@ -58,8 +61,9 @@ def _parser() -> Parser:
         epilog="exit codes: 0 valid, 1 invalid, 2 unusable input, 64 usage",
     )
     parser.add_argument(
-        "evidence", metavar="BUNDLE|RUNDIR", help=f"a {BUNDLE_FILE}, or the run folder that holds it"
+        "evidence", nargs="?", metavar="BUNDLE|RUNDIR", help=f"a {BUNDLE_FILE}, or the run folder that holds it"
     )
+    parser.add_argument("--last", action="store_true", help=f"the newest run folder in {RUNS}")
     parser.add_argument(
         "--report", metavar="FILE", help=f"the report, when it is not {REPORT_FILE} beside the bundle"
     )

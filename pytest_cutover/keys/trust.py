@@ -5,6 +5,7 @@ Format 1. Read strictly: an unknown word, a duplicate key or a key id that is no
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -211,15 +212,42 @@ def trust_entry(
     name: str,
     roles: tuple[str, ...] = ("decision",),
     environments: tuple[str, ...] = (EVERYWHERE,),
+    person: str | None = None,
 ) -> dict[str, Any]:
     """An entry for the `keys` of a trust file."""
     return {
         "keyid": public.keyid,
         "name": name,
+        **({} if person is None else {"person": person}),
         "roles": list(roles),
         "environments": list(environments),
         "public_key": public.pem(),
     }
+
+
+def with_entry(data: bytes | None, entry: Mapping[str, Any], *, where: str) -> bytes:
+    """The trust file in `data`, or a new one, with one more entry.
+
+    Raises:
+        ConfigError: not a trust file of format 1, or the entry does not fit into it.
+    """
+    keys: list[Any] = []
+    if data is not None:
+        parse_trust(data, where=where)
+        keys = strictjson.loads(data)["keys"]
+    text = json.dumps({"format": 1, "keys": [*keys, entry]}, indent=1, ensure_ascii=False)
+    out = f"{text}\n".encode()
+    parse_trust(out, where=where)
+    return out
+
+
+def read_trust(path: Path) -> bytes | None:
+    """The bytes of the trust file at `path`; None when there is none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return _read(path) if _is_there(path) else None
 
 
 def _is_there(path: Path) -> bool:

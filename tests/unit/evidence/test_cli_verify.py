@@ -144,6 +144,45 @@ class TestVerify:
         assert len([line for line in out.splitlines() if line.startswith("VALID")]) == 1
 
 
+class TestLast:
+    """The newest run folder, by name."""
+
+    def test_is_verified(self, tmp_path: Path, capsys: Capture) -> None:
+        runs = tmp_path / "repo/var/cutover/runs"
+        runs.mkdir(parents=True)
+        for name in (
+            "20261121T084700Z-1a2b3c4d",
+            "20261121T084800.125Z-1a2b3c4d",
+            "20261121T084800.124Z-ffffffff",
+        ):
+            write(runs / name, *sealed())
+        (runs / "latest").mkdir()
+        (runs / "20991121T084800.125Z-1a2b3c4d").write_text("a file")
+
+        assert verify("--last") == 0
+        assert "var/cutover/runs/20261121T084800.125Z-1a2b3c4d/" in capsys.readouterr().out
+
+    def test_is_not_the_one_before_when_it_was_never_decided(self, tmp_path: Path, capsys: Capture) -> None:
+        runs = tmp_path / "repo/var/cutover/runs"
+        (runs / "20261121T084801.000Z-1a2b3c4d").mkdir(parents=True)
+        write(runs / "20261121T084700.000Z-1a2b3c4d", *sealed())
+
+        assert verify("--last") == 2
+        assert "20261121T084801.000Z-1a2b3c4d" in capsys.readouterr().err
+
+    def test_without_runs_is_2(self, capsys: Capture) -> None:
+        assert verify("--last") == 2
+        assert "var/cutover/runs holds no runs" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("argv", [[], ["run", "--last"]], ids=str)
+    def test_is_asked_for_alone(self, argv: list[str], capsys: Capture) -> None:
+        with pytest.raises(SystemExit) as ended:
+            verify(*argv)
+
+        assert ended.value.code == 64
+        assert "give a bundle or run folder, or --last" in capsys.readouterr().err
+
+
 class TestUnusable:
     def test_no_such_file_is_2(self, tmp_path: Path, capsys: Capture) -> None:
         for path in (tmp_path / "gone", tmp_path, "a\0b", "x" * 5000):

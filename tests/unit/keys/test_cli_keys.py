@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.cli import main
-from pytest_cutover.keys.signer import development_signer, generate, load_private_key
-from pytest_cutover.keys.trust import parse_trust
+from pytest_cutover.keys.signer import development_signer, generate, load_private_key, load_private_pem
+from pytest_cutover.keys.trust import load_trust, parse_trust, trust_entry
 from pytest_cutover.keys.verifier import KeyKind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+OLD = trust_entry(load_private_pem(generate(KeyKind.ED25519), where="a test key").public, name="älter")
 Capture = pytest.CaptureFixture[str]
 
 
@@ -60,6 +61,64 @@ class TestKeysNew:
         captured = capsys.readouterr()
 
         assert (tmp_path / "release.pem").read_text().splitlines()[1] not in captured.out + captured.err
+
+
+class TestKeysNewIntoATrustFile:
+    def test_makes_the_file(self, tmp_path: Path, capsys: Capture) -> None:
+        """Strictly what `--trust` takes elsewhere; nothing is left to print."""
+        assert (
+            main(["keys", "new", "release.pem", "--trust", "trust.json", "--person", "ada@example.org"]) == 0
+        )
+
+        said = capsys.readouterr()
+        assert (said.out, said.err.splitlines()[1:]) == ("", ["added it to trust.json"])
+        (key,) = load_trust(tmp_path / "trust.json").keys
+        assert key.keyid == load_private_key(tmp_path / "release.pem").keyid
+        assert (key.name, key.person) == ("release", "ada@example.org")
+        assert (set(key.roles), set(key.environments)) == ({"decision"}, {"*"})
+
+    def test_adds_to_the_file(self, tmp_path: Path) -> None:
+        """Those that stand there stay as they are, with the file's mode, behind the same link."""
+        (tmp_path / "kept.json").touch(mode=0o640)
+        (tmp_path / "kept.json").write_text(json.dumps({"format": 1, "keys": [OLD]}))
+        (tmp_path / "kept.json").chmod(0o640)
+        (tmp_path / "trust.json").symlink_to("kept.json")
+
+        new = ["keys", "new", "policy.pem", "--trust", "trust.json", "--name", "policies"]
+        assert main([*new, "--role", "policy", "--role", "waiver", "--environment", "eu"]) == 0
+
+        document = json.loads((tmp_path / "kept.json").read_text())
+        assert document["keys"][0] == OLD
+        key = load_trust(tmp_path / "trust.json").keys[1]
+        assert (key.name, set(key.roles), set(key.environments)) == ("policies", {"policy", "waiver"}, {"eu"})
+        assert (tmp_path / "trust.json").is_symlink()
+        assert stat.S_IMODE((tmp_path / "kept.json").stat().st_mode) == 0o640
+
+    @pytest.mark.parametrize("text", ["", "{}", '{"format": 2, "keys": []}', '{"format": 1, "keys": [{}]}'])
+    def test_makes_no_key_for_a_file_that_cannot_be_used(
+        self, text: str, tmp_path: Path, capsys: Capture
+    ) -> None:
+        (tmp_path / "trust.json").write_text(text)
+
+        assert main(["keys", "new", "release.pem", "--trust", "trust.json"]) == 2
+        assert "trust.json: " in capsys.readouterr().err
+        assert [p.name for p in tmp_path.iterdir()] == ["trust.json"]
+        assert (tmp_path / "trust.json").read_text() == text
+
+    def test_says_when_the_file_cannot_be_written(self, tmp_path: Path, capsys: Capture) -> None:
+        (tmp_path / "file").write_text("in the way")
+
+        assert main(["keys", "new", "release.pem", "--trust", "file/trust.json"]) == 2
+        assert "cannot write " in capsys.readouterr().err
+
+    @pytest.mark.parametrize("option", ["--person", "--name", "--environment"])
+    def test_takes_no_empty_text(self, option: str, tmp_path: Path) -> None:
+        """The file's own reader refuses it."""
+        with pytest.raises(SystemExit) as ended:
+            main(["keys", "new", "release.pem", "--trust", "trust.json", option, " "])
+
+        assert ended.value.code == 64
+        assert list(tmp_path.iterdir()) == []
 
 
 class TestKeysShow:
