@@ -20,9 +20,12 @@ from pytest_cutover.model import (
     Verdict,
     rfc3339,
 )
+from pytest_cutover.reasons import Reason
 from pytest_cutover.record import fold
+from pytest_cutover.waiver import WAIVABLE, guards_digest
 from tests.properties.cases import Choices, UnsuitableError, assume
 from tests.unit.journals import (
+    AT,
     NOW,
     Event,
     collected,
@@ -38,11 +41,13 @@ from tests.unit.journals import (
     sign,
     started,
 )
+from tests.unit.test_waiver import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_cutover.model import Decision
+    from pytest_cutover.waiver import GivenWaiver
 
 RANK = {Verdict.NO_GO: 0, Verdict.HOLD: 1, Verdict.GO_WITH_GUARDS: 2, Verdict.GO: 3}
 """How near to GO a verdict is."""
@@ -55,6 +60,7 @@ class Run:
     events: list[Event]
     policy: EffectivePolicy
     faults: tuple[str, ...] = ()
+    waivers: tuple[GivenWaiver, ...] = ()
 
     def lines(self) -> list[bytes]:
         return sign(self.events)
@@ -71,7 +77,7 @@ class Run:
 
 def decided(lines: Sequence[bytes], run: Run) -> Decision:
     """What the run's policy says of these lines."""
-    return decide(fold(lines), run.policy, NOW)
+    return decide(fold(lines), run.policy, NOW, run.waivers)
 
 
 def rank(decision: Decision) -> int:
@@ -401,6 +407,55 @@ def faulty_run(rng: Choices) -> Run:
             continue
         run.faults = (*run.faults, fault.__name__)
     assume(run.faults)
+    return run
+
+
+def _waivable(rng: Choices, gate: Event) -> None:
+    """Make a gate red for something that a person can take responsibility for."""
+    judged = rng.one_of([m for m in gate["measurements"] if not m.get("information")])
+    how = rng.randrange(3)
+    if how == 0:
+        judged["value"] = "9" if judged["kind"] == "number" else "broken"
+    elif how == 1:
+        gate["phases"][1][1:3] = ["failed", "assertion"]
+    else:
+        judged["observed_at"] = rfc3339(NOW - timedelta(days=1))
+
+
+def _waiver(rng: Choices, run: Run, key: str) -> GivenWaiver:
+    """Three in four count: for this gate, its change set and now, signed by somebody who is no author."""
+    odd: Event = rng.choice(
+        ({"expires_at": NOW}, {"environment": "elsewhere"}, {"subjects": ()}, {"persons": ("Ann",)})
+    )
+    accepts = frozenset({Reason.LIMIT_BROKEN, Reason.GATE_FAILED, Reason.MEASUREMENT_STALE})
+    return given(
+        **{
+            "gate": key,
+            "environment": run.policy.environment,
+            "accepts": WAIVABLE if rng.random() < 0.5 else accepts,
+            "ticket": f"OPS-{key}",
+            "envelope": key.encode(),
+        }
+        | (odd if rng.random() < 0.25 else {})
+    )
+
+
+def waived_run(rng: Choices) -> Run:
+    """A run with red gates and waivers of them, most of which count; its guards are mostly in place."""
+    run = clean_run(rng)
+    run.policy = replace(run.policy, waiver_persons=1)
+    run.events[0]["authors"] = ["Ann"]
+    keys = {g["nodeid"]: g["key"] for g in run.of("run.collected")[0]["gates"]}
+    red = rng.sample(run.of("gate.finished"), rng.randint(1, len(run.of("gate.finished"))))
+    for gate in red:
+        _waivable(rng, gate)
+    red_keys = {keys[gate["nodeid"]] for gate in red}
+    assume(red_keys == {g.key for g in run.decided().gates if not g.green})
+    run.waivers = tuple(_waiver(rng, run, keys[gate["nodeid"]]) for gate in red)
+    guards = run.decided().guards
+    if guards and rng.random() < 0.8:
+        run.events.append({"event": "guards.confirmed", "at": AT, "guards": guards_digest(guards)})
+    run.faults = ("waived",)
     return run
 
 

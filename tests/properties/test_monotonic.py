@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from tests.properties.strategies import (
     faulty_run,
     rank,
     small_runs,
+    waived_run,
 )
 from tests.unit.evidence import runs as sealed_runs
 from tests.unit.journals import encode, sign
@@ -242,6 +244,59 @@ class TestForgedJournal:
         gate["measurements"] = [x for i, x in enumerate(told[phases:], phases) if i not in gone]
 
         never_better(run, sign(events))
+
+
+class TestWaivedRun:
+    """A run that is red and was accepted under guards, or would have been but for something."""
+
+    @cases(waived_run)
+    def test_all_verdicts_come_about(self, run: Run, rng: Choices) -> None:
+        """What the others start from: each is reached, and with everything in place it is GO-WITH-GUARDS."""
+        decision = run.decided()
+        counting = len(decision.waivers) == len(run.waivers)
+        confirmed = bool(run.of("guards.confirmed"))
+
+        expected = Verdict.GO_WITH_GUARDS if confirmed else Verdict.HOLD
+        assert decision.verdict is (expected if counting else Verdict.NO_GO)
+
+    @cases(waived_run)
+    def test_no_lost_line_or_value_helps(self, run: Run, rng: Choices) -> None:
+        """Of the journal as it lies there: only the confirmation of the guards stands behind its end."""
+        lines = run.lines()
+        number = rng.randrange(len(lines))
+        event = json.loads(lines[number])
+        if rng.random() < 0.5:
+            del lines[number]
+        else:
+            path = rng.choice(list(values(event)))
+            lines[number] = encode(without(event, path, nulled=rng.random() < 0.5))
+        assume(lines != run.lines())
+
+        never_better(run, lines)
+        last = event["event"] in ("guards.confirmed", "run.finished", "run.exited")
+        assert last or decided(lines, run).verdict is Verdict.NO_GO
+
+    @cases(waived_run)
+    def test_no_lost_waiver_helps(self, run: Run, rng: Choices) -> None:
+        """Any of those that were given, whether they count or not."""
+        gone = rng.subset(len(run.waivers))
+        kept = replace(run, waivers=tuple(w for i, w in enumerate(run.waivers) if i not in gone))
+
+        assert rank(kept.decided()) <= rank(run.decided())
+        assert kept.decided().verdict is Verdict.NO_GO
+
+    @cases(waived_run)
+    def test_no_lost_event_report_or_measurement_helps(self, run: Run, rng: Choices) -> None:
+        """Also of a journal that was signed again: nobody can waive what is not there."""
+        events = copy.deepcopy(run.events)
+        gate = rng.choice([e for e in events if e["event"] == "gate.finished"])
+        name = rng.choice(("phases", "measurements", "gate"))
+        if name == "gate":
+            events.remove(gate)
+        else:
+            del gate[name][rng.randrange(len(gate[name]))]
+
+        assert decided(sign(events), run).verdict is Verdict.NO_GO
 
 
 class TestSealedEvidence:
