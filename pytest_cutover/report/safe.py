@@ -46,6 +46,7 @@ def code(text: str, limit: int = 300) -> str:
     way that every renderer understands.
     """
     line = " ".join(printable(text).translate(_MARKDOWN).split())
+    line = line or ("\ufffd" if text.strip() else "")
     line = line if len(line) <= limit else line[: limit - 1] + "…"
     return f"`{line}`" if line else ""
 

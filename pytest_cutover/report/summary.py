@@ -165,7 +165,7 @@ def signed_words(view: View) -> str:
     if evidence.keyid is None:
         return "**unsigned, admits nothing**"
     kind = "development key" if evidence.signer == "development" else "key"
-    said = f"signed with {kind} {evidence.keyid[:12]}"
+    said = f"signed with {kind} {code(evidence.keyid[:12])}"
     if evidence.problems is None:
         return said
     return f"{said}, verified" if not evidence.problems else f"{said}, **does not verify**"

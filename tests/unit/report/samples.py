@@ -134,7 +134,10 @@ GATES: list[Gate] = [
         "orders.errors",
         "Orders succeed",
         "performance",
-        [measurement("error_rate", "0.00042", unit="1", samples=51234), measurement("p95", "0.312", samples=51234)],
+        [
+            measurement("error_rate", "0.00042", unit="1", samples=51234),
+            measurement("p95", "0.312", samples=51234),
+        ],
         {"error_rate": at_most("0.005"), "p95": at_most("0.4", "s")},
     ),
 ]
