@@ -161,5 +161,6 @@ class TestCommands:
         )
 
         assert not {n for n in loaded if n.startswith("pytest_cutover.") and n != "pytest_cutover.cli"} - {
-            "pytest_cutover.errors"
+            "pytest_cutover.errors",
+            "pytest_cutover.cli._output",
         }
