@@ -70,9 +70,7 @@ def decide(
     ends = [now + timedelta(seconds=policy.decision_ttl_s), *(w.waiver.expires_at for w in accepted.waivers)]
     if policy.expires_at is not None:
         ends.append(policy.expires_at)
-    return Decision(
-        verdict, exit_code, now, min(ends), gates, ordered, accepted.waivers, accepted.guards
-    )
+    return Decision(verdict, exit_code, now, min(ends), gates, ordered, accepted.waivers, accepted.guards)
 
 
 def outcome(findings: Iterable[Finding]) -> tuple[Verdict, ExitCode, tuple[Finding, ...]]:
@@ -178,7 +176,10 @@ def _shard_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Find
         return
     if isinstance(required, tuple) and shard not in required:
         yield Finding(
-            Reason.SHARD_FOREIGN, f"the policy names no shard {shard}", measured=shard, limit=", ".join(required)
+            Reason.SHARD_FOREIGN,
+            f"the policy names no shard {shard}",
+            measured=shard,
+            limit=", ".join(required),
         )
     yield Finding(
         Reason.SHARD_PARTIAL,

@@ -363,9 +363,17 @@ class EffectivePolicy:
         fields["gate_code_paths"] = tuple(fields["gate_code_paths"])
         if fields["expires_at"] is not None:
             fields["expires_at"] = parse_rfc3339(fields["expires_at"])
-        if isinstance(fields.get("shards"), list):
-            fields["shards"] = tuple(fields["shards"])
+        if "shards" in fields:
+            fields["shards"] = _shards(fields["shards"])
         return cls(**fields)
+
+
+def _shards(value: Any) -> tuple[str, ...] | int:
+    if type(value) is int and value > 0:
+        return value
+    if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+        raise TypeError("shards are names, or their number")
+    return tuple(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def exit_codes() -> str:
     return _page(
         "Exit codes",
         words.EXIT_CODES_HEAD,
-        "## A gate run: `pytest -m PHASE` and `cutover run PLAN`",
+        "## A gate run: `pytest -m PHASE`, `cutover run PLAN` and `cutover merge`",
         _table(("exit", "name", "verdict", "when"), [(f"`{c}`", f"`{n}`", v, w) for c, n, v, w in ours]),
         words.EXIT_CODES_ORDER,
         "pytest's own codes, which all block:",

@@ -1,6 +1,6 @@
 """`cutover …`: one module per verb; each parses, calls and prints, and nothing else.
 
-Exit codes of every verb but `run`: 0 yes, 1 no, 2 unusable input, 64 usage.
+Exit codes of every verb but `run` and `merge`: 0 yes, 1 no, 2 unusable input, 64 usage.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ VERBS = {
     "run": "run a plan's gates under a trusted parent, decide and sign",
     "verify": "prove that evidence is whole, unchanged and signed",
     "admit": "say whether a digest may go into an environment now",
+    "merge": "decide about a fleet from the runs of its shards, and sign",
     "explain": "say what would have to differ for a GO",
     "decide": "judge recorded evidence under another policy",
     "backtest": "say which past verdicts a policy would have changed",

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.evidence.seal import BUNDLE_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.unsigned import begun_between
 from pytest_cutover.keys.trust import find_anchor
 from pytest_cutover.model import parse_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from pytest_cutover.cli import Parser
@@ -69,6 +69,13 @@ def bundle_of(evidence: Path) -> Path:
     """The bundle: the file itself, or the one in a run folder."""
     is_folder = os.path.isdir(evidence)  # noqa: PTH112 # Path.is_dir raises for names no file can have
     return evidence / BUNDLE_FILE if is_folder else evidence
+
+
+def shards(names: Iterable[str]) -> Iterator[tuple[str, bytes | None, bytes | None]]:
+    """Name, bundle and report of each run that was given, read one after the other; None: it is not there."""
+    for name in names:
+        bundle = bundle_of(Path(name))
+        yield name, read_if_there(bundle), read_if_there(bundle.with_name(REPORT_FILE))
 
 
 def newest_run(runs: Path) -> Path:

@@ -130,6 +130,11 @@ def _signed(path: Path, bundle: bytes, report: bytes | None, options: argparse.N
         if not options.unverified or report is None:
             raise
         return _read(path, report, Standing.UNVERIFIED, "NOT VERIFIED: there is no trusted key")
+    if found.fleet is not None:
+        raise ConfigError(
+            f"{path} is the evidence of a merge: a fleet is green when its shards are",
+            hint="name the run of one of its shards; `cutover verify` lists them",
+        )
     if found.is_valid and found.report is not None and found.record is not None:
         who = ", ".join(k.name for k in found.signers)
         said = f"verified: whole, unchanged, signed by {who}; {found.anchor.description}"
@@ -179,7 +184,8 @@ def _of(
 ) -> Recorded:
     try:
         folded = fold(report.journal) if record is None else record
-        case = Case(folded, report.policy, parse_rfc3339(report.decision["decided_at"]))
+        decided_at = parse_rfc3339(report.decision["decided_at"])
+        case = Case(folded, report.policy, decided_at, report.waivers)
         decision, claimed = case.decide(), str(report.decision["verdict"])
     except (KeyError, TypeError, ValueError) as exc:
         raise ConfigError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_cutover.evidence.claims import DecisionClaims
+    from pytest_cutover.evidence.fleet import FleetReport
+    from pytest_cutover.fleet import ShardEvidence
     from pytest_cutover.keys.trust import Anchor
 
 VALID, INVALID = 0, 1
@@ -45,7 +48,7 @@ def run(argv: Sequence[str]) -> int:
                 f"{bundle_path} is not a bundle: no line of it is a DSSE envelope",
                 hint=f"a run folder holds it as {BUNDLE_FILE}",
             )
-        verification = verify_bundle(bundle, report, anchor, options.at)
+        verification = _with_shards(verify_bundle(bundle, report, anchor, options.at), options.shards, anchor)
     if options.json:
         print(json.dumps({"bundle": str(bundle_path), **verification.to_json()}, indent=1))
     else:
@@ -61,7 +64,10 @@ def _parser() -> Parser:
         epilog="exit codes: 0 valid, 1 invalid, 2 unusable input, 64 usage",
     )
     parser.add_argument(
-        "evidence", nargs="?", metavar="BUNDLE|RUNDIR", help=f"a {BUNDLE_FILE}, or the run folder that holds it"
+        "evidence",
+        nargs="?",
+        metavar="BUNDLE|RUNDIR",
+        help=f"a {BUNDLE_FILE}, or the run folder that holds it",
     )
     parser.add_argument("--last", action="store_true", help=f"the newest run folder in {RUNS}")
     parser.add_argument(
@@ -71,8 +77,29 @@ def _parser() -> Parser:
         "--trust", metavar="FILE", help="trusted keys (else CUTOVER_TRUST, else configs/trust.json)"
     )
     _evidence.add_time(parser, "also check that the decision was in force at this time (UTC, with Z)")
+    parser.add_argument(
+        "--shards",
+        nargs="+",
+        metavar="BUNDLE|RUNDIR",
+        help="of a merge: also verify the shards' own evidence, all of it, beside what was merged",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     return parser
+
+
+def _with_shards(found: Verification, names: Sequence[str] | None, anchor: Anchor) -> Verification:
+    """The verification, with what is wrong with the shards' own evidence too."""
+    if names is None:
+        return found
+    if found.fleet is None:
+        problem = EvidenceProblem(
+            ProblemCode.FLEET_SHARD, "this is not the evidence of a merge: it has no shards"
+        )
+        return replace(found, problems=(*found.problems, problem))
+    from pytest_cutover.evidence.fleet_verify import verify_shards
+
+    problems = verify_shards(found.fleet, _evidence.shards(names), anchor)
+    return replace(found, problems=(*found.problems, *problems))
 
 
 def _unsigned(anchor: Anchor) -> Verification:
@@ -91,9 +118,23 @@ def _lines(path: Path, found: Verification) -> Iterator[str]:
         yield "do not rely on this evidence"
     if found.decision is not None:
         yield from decision_lines(found.decision, believed=found.is_valid)
+    if found.fleet is not None:
+        yield from _fleet_lines(found.fleet)
     for key in found.signers:
         yield f"signed   by {key.name} ({key.public.kind.value} {_evidence.short(key.keyid)})"
     yield f"trust    {found.anchor.description}"
+
+
+def _fleet_lines(report: FleetReport) -> Iterator[str]:
+    shards = report.fleet.shards
+    yield f"merged   {len(shards)} shards; their own evidence is verified with --shards"
+    yield from _some("shard  ", [f"{s.name} {_shard(s)}" for s in shards])
+
+
+def _shard(shard: ShardEvidence) -> str:
+    if shard.decision is None:
+        return f"not verified: {', '.join(shard.problems)}"
+    return f"{shard.decision.verdict.value}  run {shard.decision.run_id}"
 
 
 def decision_lines(decision: DecisionClaims, *, believed: bool) -> Iterator[str]:

@@ -133,6 +133,7 @@ def admit(question: Question, candidates: Iterable[Candidate], anchor: Anchor) -
     candidate, decision = newest
     doubts += found.taken_back(question, decision.decided_at)
     verification = _verify(candidate, anchor)
+    doubts += found.left_out(decision, verification)
     own = (
         _refusals(question, decision, verification)
         if verification.is_valid
@@ -175,6 +176,23 @@ class _Found:
             taken_back(c.name, c.run_id, c.first(), c.report, about=about, since=since) for c in self.unsigned
         )
         return [problem for problem in answers if problem is not None][:_SHOWN]
+
+    def left_out(self, decision: DecisionClaims, verification: Verification) -> list[EvidenceProblem]:
+        """Decisions about single shards that a merge should have rested on: a later merge hides no NO-GO."""
+        if verification.fleet is None:
+            return []
+        merged = verification.fleet.fleet.decisions
+        runs = {d.run_id for d in merged}
+        newest = {d.shard: d.decided_at for d in merged}
+        begun = min((d.decided_at for d in merged), default=decision.decided_at)
+        out = []
+        for candidate, shard in self.fitting:
+            if shard.shard is None or shard.plan != decision.plan or shard.run_id in runs:
+                continue
+            if shard.decided_at > newest.get(shard.shard, begun):
+                message = f"shard {shard.shard} was decided in run {shard.run_id} at {rfc3339(shard.decided_at)}, and the merge was made without it"
+                out.append(EvidenceProblem(ProblemCode.FLEET_OUTDATED, message, candidate.name))
+        return out[:_SHOWN]
 
     def strange(self, anchor: Anchor) -> list[EvidenceProblem]:
         """What is wrong with the newest evidence, when no trusted key signed any."""

@@ -122,6 +122,20 @@ class ProblemCode(Enum):
         "The decision was made later than the time asked about: a clock is wrong.",
     )
 
+    # -- a fleet
+    FLEET_SIGNATURE = (
+        "fleet.signature",
+        "The decision of a shard in a fleet's report is not signed by a key that could decide it.",
+    )
+    FLEET_SHARD = (
+        "fleet.shard",
+        "The evidence of a shard is not what the fleet was decided by: missing, another, or changed.",
+    )
+    FLEET_OUTDATED = (
+        "fleet.outdated",
+        "A shard was decided anew, and the fleet was merged without that decision.",
+    )
+
     # -- admission
     DECISION_NOT_GO = ("decision.not-go", "The newest decision for this digest and environment is not GO.")
     EVIDENCE_NONE = ("evidence.none", "No signed evidence was found.")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 KIND = "pytest-cutover evidence report"
+FLEET_KIND = "pytest-cutover fleet report"
 
 _JOURNAL = b'\n"journal":[\n'
 _END = b"\n]}\n"
@@ -77,12 +78,17 @@ def build_report(
             b'"policy":%b,\n' % encode(policy.to_json()),
             b'"waivers":%b,\n' % encode([given_to_json(w) for w in waivers]) if waivers else b"",
             b'"decision":%b,\n' % encode(verdict)[:-1],
-            b'"findings":%b,\n"gates":%b},' % (_by_line(findings), _by_line(gates)),
+            b'"findings":%b,\n"gates":%b},' % (by_line(findings), by_line(gates)),
             _JOURNAL,
             b",\n".join(_journal_lines(events, record)),
             _END,
         )
     )
+
+
+def is_fleet_report(data: bytes) -> bool:
+    """Whether `data` calls itself the report of a merge; what it is, its reader says."""
+    return data.startswith(b'{"format":%d,\n"kind":%b,\n' % (FORMAT, encode(FLEET_KIND)))
 
 
 def run_summary(record: RunRecord) -> dict[str, Any]:
@@ -134,7 +140,7 @@ def read_report(data: bytes) -> Report:
     return Report(
         document["signed"],
         document["run"],
-        _policy(document["policy"]),
+        policy_of(document["policy"]),
         document["decision"],
         _journal(rest[: -len(_END)] if rest != _END[1:] else b""),
         _waivers(document.get("waivers", [])),
@@ -148,7 +154,7 @@ def _waivers(value: Any) -> tuple[GivenWaiver, ...]:
         raise EvidenceError(f"the report's waivers are malformed: {ascii(str(exc))[:100]}") from None
 
 
-def _policy(value: object) -> EffectivePolicy:
+def policy_of(value: object) -> EffectivePolicy:
     try:
         return EffectivePolicy.from_json(_floats(value))
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as exc:
@@ -167,7 +173,7 @@ def _floats(value: Any) -> Any:
 # As in `statements`: one text per gate, no containers for the garbage collector to walk.
 
 
-def _by_line(items: Sequence[str]) -> bytes:
+def by_line(items: Sequence[str]) -> bytes:
     """A JSON array with one item per line."""
     lines = ",\n".join(items)
     return f"[\n{lines}]".encode("ascii") if items else b"[]"

@@ -28,16 +28,17 @@ from pytest_cutover.evidence.envelope import (
     verify_strict,
 )
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
-from pytest_cutover.evidence.report import Report, read_report, run_summary
+from pytest_cutover.evidence.report import Report, is_fleet_report, read_report, run_summary
 from pytest_cutover.evidence.waivers import given_waiver
 from pytest_cutover.model import PolicySignature, rfc3339
 from pytest_cutover.record import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from pytest_cutover.evidence.claims import DecisionClaims, Manifest, Statement
+    from pytest_cutover.evidence.fleet import FleetReport
     from pytest_cutover.keys.trust import Anchor, TrustedKey
     from pytest_cutover.model import Decision, RunRecord
 
@@ -155,7 +156,7 @@ class _Line:
 class Verifier:
     """One verification: collects problems as it goes."""
 
-    predicates = statements.PREDICATES
+    predicates: tuple[str, ...] = statements.PREDICATES
     """The statements a bundle of this kind holds, one of each."""
 
     def __init__(self, anchor: Anchor, at: datetime | None) -> None:
@@ -297,18 +298,19 @@ class Verifier:
             self.problem(ProblemCode.STATEMENT_MALFORMED, str(exc), line.where)
             return None
         inputs = [*([] if policy is None else [policy]), *self.waivers]
-        inputs += [
-            self.statements[k][0]
-            for k in (statements.TEST_RESULT, statements.GATE_EVIDENCE)
-            if k in self.statements
-        ]
-        if list(claims.inputs) != [envelope_digest(i.raw) for i in inputs] or len(raws) != len(inputs) + 2:
+        inputs += [self.statements[k][0] for k in self.predicates[:-2] if k in self.statements]
+        own = [envelope_digest(i.raw) for i in inputs]
+        if not self.rests_on(claims, own) or len(raws) != len(inputs) + 2:
             self.problem(
                 ProblemCode.DECISION_INPUTS, "its inputs are not the other lines of this bundle", line.where
             )
         for key in self.signers.values():
             self.permission(key, claims)
         return claims
+
+    def rests_on(self, claims: DecisionClaims, own: list[str]) -> bool:
+        """Whether the decision names the other envelopes of the bundle, `own`, as what it rests on."""
+        return list(claims.inputs) == own
 
     def permission(self, key: TrustedKey, claims: DecisionClaims) -> None:
         same = [k for k in self.anchor.keys if k.keyid == key.keyid]  # a development key has two entries
@@ -337,13 +339,7 @@ class Verifier:
         if data is None:
             self.problem(ProblemCode.REPORT_MISSING, "the bundle signs a report, and there is none beside it")
             return None, None
-        signed = self.report_digests(claims)
-        digest = hashlib.sha256(data).hexdigest()
-        if any(expected != digest for expected in signed):
-            self.problem(
-                ProblemCode.REPORT_DIGEST, f"its SHA-256 is {digest[:16]}…, signed was {min(signed)[:16]}…"
-            )
-        if signed != {digest}:
+        if not self.is_the_signed(data, claims):
             return None, None
         try:
             parsed = read_report(data)
@@ -355,18 +351,28 @@ class Verifier:
         except (
             Exception
         ) as exc:  # the journal may hold anything, and whatever it does is no reason for a traceback
-            self.problem(ProblemCode.REPORT_MALFORMED, _told(exc))
+            self.problem(ProblemCode.REPORT_MALFORMED, told(exc))
             return None, None
         if not parsed.signed:
             self.problem(ProblemCode.REPORT_DISAGREES, "it calls itself unsigned")
         return parsed, record
+
+    def is_the_signed(self, data: bytes, claims: DecisionClaims | None) -> bool:
+        """Whether these bytes are the report that decision and manifest name."""
+        signed = self.report_digests(claims)
+        digest = hashlib.sha256(data).hexdigest()
+        if any(expected != digest for expected in signed):
+            self.problem(
+                ProblemCode.REPORT_DIGEST, f"its SHA-256 is {digest[:16]}…, signed was {min(signed)[:16]}…"
+            )
+        return signed == {digest}
 
     def report_digests(self, claims: DecisionClaims | None) -> set[str]:
         signed = set() if claims is None else {claims.report_digest}
         found = self.read_manifest()
         return signed if found is None else signed | {found.report_digest}
 
-    def policy(self, line: _Line | None, report: Report, claims: DecisionClaims) -> None:
+    def policy(self, line: _Line | None, report: Report | FleetReport, claims: DecisionClaims) -> None:
         if claims.policy_digest != report.policy.digest:
             self.problem(ProblemCode.POLICY_DISAGREES, "the decision and the report name different policies")
         if line is None:
@@ -394,7 +400,7 @@ class Verifier:
             self.verdicts(claims, report, again)
             self.same_statements(claims, report, record, again, raws)
         except Exception as exc:  # total functions on a journal that may hold anything; never a traceback
-            self.problem(ProblemCode.REPORT_MALFORMED, f"it cannot be judged again: {_told(exc)}")
+            self.problem(ProblemCode.REPORT_MALFORMED, f"it cannot be judged again: {told(exc)}")
 
     def waived(self, claims: DecisionClaims, report: Report, again: Decision) -> None:
         """The waivers of the report are those of the bundle, and who signed those that count is as it says."""
@@ -409,7 +415,7 @@ class Verifier:
                 message = f"{', '.join(found.persons)} signed the waiver {told.waiver.ticket}, told was {', '.join(told.persons)}"
                 self.problem(ProblemCode.WAIVER_SIGNATURE, message)
 
-    def verdicts(self, claims: DecisionClaims, report: Report, again: Decision) -> None:
+    def verdicts(self, claims: DecisionClaims, report: Report | FleetReport, again: Decision) -> None:
         signed = (claims.verdict.value, int(claims.exit_code), rfc3339(claims.expires_at))
         judged = (again.verdict.value, int(again.exit_code), rfc3339(again.expires_at))
         if signed != judged:
@@ -446,6 +452,10 @@ class Verifier:
                 record, policy, digest, raws[:-1], [w.envelope for w in report.waivers]
             ),
         }
+        self.compare_all(built)
+
+    def compare_all(self, built: Mapping[str, bytes]) -> None:
+        """The signed statements beside those that follow from the report."""
         for kind, payload in built.items():
             if kind not in self.statements:
                 continue
@@ -478,5 +488,5 @@ def _difference(listed: Sequence[str], present: Sequence[str]) -> str:
     return "a line is there twice, or the lines are in another order"
 
 
-def _told(exc: Exception) -> str:
+def told(exc: Exception) -> str:
     return str(exc) if isinstance(exc, EvidenceError) else f"{type(exc).__name__} {ascii(str(exc))[:100]}"

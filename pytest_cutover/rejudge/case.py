@@ -15,19 +15,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pytest_cutover.model import Decision, EffectivePolicy, Finding, RunRecord
+    from pytest_cutover.waiver import GivenWaiver
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A record, the policy that judges it, and the time it is judged at."""
+    """A record, the policy that judges it, the time it is judged at, and the waivers that were given."""
 
     record: RunRecord
     policy: EffectivePolicy
     at: datetime
+    waivers: tuple[GivenWaiver, ...] = ()
 
     def decide(self) -> Decision:
         """What the one function that says GO makes of it."""
-        return decide(self.record, self.policy, self.at)
+        return decide(self.record, self.policy, self.at, self.waivers)
 
     def under(self, policy: EffectivePolicy, at: datetime) -> Case:
         """The same measurements judged by another policy.
@@ -47,7 +49,7 @@ class Case:
 
 def blocking(findings: Iterable[Finding]) -> list[Finding]:
     """The findings that keep a verdict from being GO."""
-    return [f for f in findings if f.reason.weight is not Weight.NOTE]
+    return [f for f in findings if f.weight is not Weight.NOTE]
 
 
 def parts(case: Case, keys: Iterable[str]) -> dict[str, Case]:

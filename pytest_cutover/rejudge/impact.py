@@ -61,7 +61,7 @@ def top_impact(decision: Decision) -> Impact | None:
 
 
 def _rank(findings: list[Finding], gate: GateDecision | None) -> tuple[int, Decimal, int]:
-    heaviest = min(_HEAVIEST[f.reason.weight] for f in findings)
+    heaviest = min(_HEAVIEST[f.weight] for f in findings)
     beyond = {f.measurement: f.distance for f in findings if f.distance is not None}
     judged = () if gate is None else gate.measurements
     shares = [_share(j, beyond[j.measurement.name]) for j in judged if j.measurement.name in beyond]

@@ -21,6 +21,7 @@ from pytest_cutover.model import (
 )
 from pytest_cutover.reasons import Reason
 from pytest_cutover.rejudge import edits
+from pytest_cutover.waiver import guards_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,6 +177,39 @@ def _development_key(case: Case, finding: Finding) -> Proposal:
         lambda c: edits.record(c, signer=SignerKind.CONFIGURED),
         "development",
         "one that is configured: CUTOVER_KEY",
+    )
+
+
+def _guards(case: Case, finding: Finding) -> Proposal:
+    digest = guards_digest(case.decide().guards)
+    return Proposal(
+        "the guards of the waivers",
+        lambda c: edits.record(c, guards_confirmed=digest),
+        "not confirmed" if case.record.guards_confirmed is None else "others confirmed",
+        "put in place and confirmed: `guards` of the policy's environment",
+    )
+
+
+def _shard_name(case: Case, finding: Finding) -> Proposal:
+    shards = case.policy.shards
+    name = shards[0] if isinstance(shards, tuple) else "shard"
+    need = f"one of {', '.join(shards[:5])}" if isinstance(shards, tuple) else "--shard NAME"
+    have = "none" if case.record.shard is None else str(case.record.shard)
+    return Proposal("the shard of the run", lambda c: edits.record(c, shard=name), have, need)
+
+
+def _whole_fleet(case: Case, finding: Finding) -> Proposal:
+    def apply(case: Case) -> Case:
+        """As if this were all of the fleet; a run that is none of its shards does not become one by merging."""
+        shards, name = case.policy.shards, case.record.shard
+        is_one = name in shards if isinstance(shards, tuple) else name is not None
+        return edits.policy(case, shards=None) if is_one else case
+
+    return Proposal(
+        "the fleet",
+        apply,
+        f"shard {case.record.shard} alone",
+        f"every shard, merged: {finding.remedy}",
     )
 
 
@@ -404,6 +438,10 @@ _RECIPES: dict[Reason, Callable[[Case, Finding], Proposal | None]] = {
     Reason.POLICY_EMPTY: _policy_empty,
     Reason.GATE_CODE_CHANGED: _gate_code,
     Reason.KEY_DEVELOPMENT: _development_key,
+    Reason.GUARDS_UNCONFIRMED: _guards,
+    Reason.SHARD_UNNAMED: _shard_name,
+    Reason.SHARD_FOREIGN: _shard_name,
+    Reason.SHARD_PARTIAL: _whole_fleet,
     Reason.GATE_FAILED: _run_clean,
     Reason.SUBTEST_FAILED: _run_clean,
     Reason.GATE_PHASE_MISSING: _run_clean,

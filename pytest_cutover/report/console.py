@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import judge_gate
 from pytest_cutover.record import gate_result
-from pytest_cutover.report.terminal import Style, evidence_lines, gate_extras, gate_line, verdict_block
+from pytest_cutover.report.progress import Progress, is_wanted
+from pytest_cutover.report.terminal import (
+    Style,
+    evidence_lines,
+    gate_extras,
+    gate_line,
+    state_of,
+    verdict_block,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,15 +37,19 @@ class Console:
         self._policy = policy
         self._hook = config.hook.pytest_cutover_gate_judged
         self._required = frozenset(r.gate for r in policy.requires)
+        self.progress: Progress | None = None
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         colour = bool(getattr(self._reporter, "hasmarkup", False))
         self._style = Style.of(getattr(sys.stdout, "encoding", None), colour=colour)
 
-    def begin(self) -> None:
-        """Stop pytest from printing the file names that gate lines would break up."""
-        if self._reporter is not None:
-            self._reporter.showfspath = False
-            self._reporter._show_progress_info = False  # there is no public way to say it
+    def begin(self, total: int) -> None:
+        """Stop pytest from printing the file names that gate lines would break up; `total` gates will run."""
+        if self._reporter is None:
+            return
+        self._reporter.showfspath = False
+        self._reporter._show_progress_info = False  # there is no public way to say it
+        if total and is_wanted(self._config, self._reporter, os.environ):
+            self.progress = Progress(self._reporter._tw, self._style, total)
 
     def gate_ended(self, gate: GateInfo, fields: Mapping[str, Any], judged: GateDecision | None) -> None:
         """Print a gate's line, judged by the same rule as the decision (`judged`: already was, all clean)."""
@@ -44,6 +57,8 @@ class Console:
             now, required = datetime.now(UTC), gate.id in self._required
             judged = judge_gate(gate, gate_result(fields), self._policy, now, required=required)
         self._hook(config=self._config, gate=judged)
+        if self.progress is not None:
+            self.progress.ended(state_of(judged))
         self._write(gate_line(judged, self._style, duration_s=fields["duration_s"]))
         if not judged.green:
             for line in gate_extras(fields["notes"], fields["attachments"], self._style):

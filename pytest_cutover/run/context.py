@@ -113,9 +113,7 @@ def prepare(
         options.waivers or _listed(environ.get("CUTOVER_WAIVERS")), rootdir, anchor, now
     )
     authors = find_authors(options.authors, environ, loaded.profile.change_git, rootdir) if waivers else []
-    begun = now.astimezone(UTC)
-    # To the millisecond, so that names sort as the runs were begun.
-    run_id = f"{begun:%Y%m%dT%H%M%S}.{begun.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
+    run_id = new_run_id(now)
     return RunContext(
         run_id=run_id,
         nonce=secrets.token_hex(16),
@@ -138,6 +136,12 @@ def prepare(
         authors=tuple(authors),
         guards=loaded.profile.guards,
     )
+
+
+def new_run_id(now: datetime) -> str:
+    """A run's name that nobody else has; to the millisecond, so that names sort as the runs were begun."""
+    begun = now.astimezone(UTC)
+    return f"{begun:%Y%m%dT%H%M%S}.{begun.microsecond // 1000:03}Z-{secrets.token_hex(4)}"
 
 
 def parse_subject(text: str) -> Subject:

@@ -124,7 +124,7 @@ class GateRun:
         except InvalidMarkerError as exc:
             self.tell(Reason.GATE_INVALID, str(exc))
             raise
-        self.console.begin()
+        self.console.begin(0 if self._recorder is None else len(self._recorder.states))
         if sys.flags.optimize:
             self.tell(Reason.RUN_ASSERTS_OFF, "Python runs with -O: assertions are off")
         if self._recorder is not None:
@@ -155,6 +155,8 @@ class GateRun:
         else:
             if nodeid in self._recorder.states:
                 self.journal.started(nodeid, "main")
+                if self.console.progress is not None:
+                    self.console.progress.started(self._recorder.states[nodeid].info.key)
             self._recorder.starting(nodeid)
 
     def _stop_late(self) -> None:
@@ -237,6 +239,8 @@ class GateRun:
         if self._ended:
             return
         self._ended = True
+        if self.console.progress is not None:
+            self.console.progress.erase()
         self._check_status(status)
         supervised = self.context is None
         # The child promises a code that only the parent's decision turns into 0.

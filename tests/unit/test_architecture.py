@@ -41,6 +41,9 @@ CORE = [
     "pytest_cutover.evidence.problems",
     "pytest_cutover.evidence.verify",
     "pytest_cutover.evidence.admit",
+    "pytest_cutover.fleet",
+    "pytest_cutover.evidence.fleet",
+    "pytest_cutover.evidence.fleet_verify",
     "pytest_cutover.rejudge.explain",
 ]
 
@@ -57,10 +60,11 @@ MAY_IMPORT = {
     "record": VOCABULARY,
     "decision": VOCABULARY | {"waiver"},
     "files": VOCABULARY,
-    "evidence": VOCABULARY | {"strictjson", "record", "decision", "waiver", "keys", "__init__"},
+    "evidence": VOCABULARY | {"strictjson", "record", "decision", "waiver", "fleet", "keys", "__init__"},
     "keys": VOCABULARY | {"strictjson", "files"},
     "policy": VOCABULARY | {"strictjson", "files", "phases", "marker", "gate", "evidence", "keys"},
-    "rejudge": VOCABULARY | {"decision"},
+    "rejudge": VOCABULARY | {"decision", "waiver"},
+    "fleet": VOCABULARY | {"decision"},
     "sources": VOCABULARY | {"strictjson", "redact", "__init__"},
     "report": VOCABULARY | {"record", "decision", "run"},
     "hookspecs": set(),

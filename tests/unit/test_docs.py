@@ -22,6 +22,7 @@ from pytest_cutover.keys.trust import parse_trust
 from pytest_cutover.model import ExitCode
 from pytest_cutover.phases import PHASES
 from pytest_cutover.reasons import Reason, Weight
+from tests.unit.evidence.fleets import sealed_fleet
 from tests.unit.gate_project import GateProject
 from tools import docs, words
 
@@ -84,7 +85,7 @@ class TestGenerated:
     def test_every_other_verb_has_its_exit_codes(self):
         explained = {name.strip("`").split()[0] for name, *_ in words.VERB_EXIT_CODES}
 
-        assert explained == set(cli.VERBS) - {"run"}
+        assert explained == set(cli.VERBS) - {"run", "merge"}
 
     def test_every_environment_variable_is_documented(self):
         internal = {"CUTOVER_CHILD_FD", "CUTOVER_GO", "CUTOVER_GO_WITH_GUARDS"}
@@ -217,7 +218,7 @@ class TestFormatsPage:
 
         assert set(report) == self.FIELDS["Report"]
         assert set(report["run"]) == self.FIELDS["Run"]
-        assert set(report["policy"]) == self.FIELDS["Policy"] - {"waiver_persons"}  # it sets none
+        assert set(report["policy"]) == self.FIELDS["Policy"] - {"waiver_persons", "shards"}  # it sets none
         assert set(report["decision"]) == self.FIELDS["Decision"]
         assert keys(report["decision"]["gates"]) == self.FIELDS["A judged gate"]
         assert keys(report["decision"]["findings"]) <= self.FIELDS["A finding"]
@@ -275,6 +276,11 @@ class TestFormatsPage:
             text=True,
             check=False,
         )
+
+    def test_the_fields_of_a_merged_shard_are_listed(self):
+        _, report = sealed_fleet()
+
+        assert keys(json.loads(report)["shards"]) == self.FIELDS["The bundle of a merge"]
 
     def test_the_digests_are_where_the_page_says(self, everything):
         lines = (everything.run / "bundle.intoto.jsonl").read_bytes().splitlines()

@@ -82,6 +82,9 @@ class Run:
     signature: PolicySignature = PolicySignature.TRUSTED
     signer_kind: str = "configured"
     ttl_s: float = 3600.0
+    nonce: str = "5f" * 16
+    shard: str | None = None
+    shards: tuple[str, ...] | int | None = None
 
     def events(self) -> list[bytes]:
         at = rfc3339(self.decided_at - timedelta(seconds=10))
@@ -91,7 +94,7 @@ class Run:
                 "event": "run.started",
                 "format": 1,
                 "run_id": self.run_id,
-                "nonce": "5f" * 16,
+                "nonce": self.nonce,
                 "plan": "preflight",
                 "environment": self.environment,
                 "sandbox": self.sandbox,
@@ -100,7 +103,7 @@ class Run:
                 "policy_digest": POLICY_DIGEST,
                 "gate_code_digest": GATE_CODE,
                 "subjects": list(self.subjects),
-                "shard": None,
+                "shard": self.shard,
                 "versions": {"python": "3.11.7", "pytest": "9.2.0"},
                 "target": {"app": "https://shop.example"},
                 "pid": 4711,
@@ -120,7 +123,7 @@ class Run:
             "event": "run.finished",
             "status": 0,
             "exit": 0,
-            "nonce": "5f" * 16,
+            "nonce": self.nonce,
             "counts": {"started": len(infos), "finished": len(infos), "problems": 0},
             "sha256": hashlib.sha256(b"".join(lines)).hexdigest(),
         }
@@ -187,6 +190,7 @@ class Run:
             run_deadline_s=1800.0,
             runner=Runner.SUPERVISED,
             development_key=True,
+            shards=self.shards,
         )
 
     def record(self) -> RunRecord:

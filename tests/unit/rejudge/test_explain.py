@@ -9,6 +9,7 @@ import pytest
 
 from pytest_cutover.model import Operator, PolicySignature, Requirement, Runner, Verdict, rfc3339
 from pytest_cutover.reasons import Reason, Weight
+from pytest_cutover.rejudge.case import Case
 from pytest_cutover.rejudge.explain import explain
 from tests.unit.journals import (
     GATE_CODE,
@@ -27,6 +28,7 @@ from tests.unit.journals import (
     started,
 )
 from tests.unit.rejudge.cases import case
+from tests.unit.test_waiver import given, limited, run
 
 OLD = rfc3339(NOW - timedelta(hours=1))
 SOON = rfc3339(NOW + timedelta(minutes=5))
@@ -132,6 +134,9 @@ SCENARIOS = {
     "policy.expired": case(expires_at=NOW - timedelta(days=1)),
     "policy.changed": case(digest=PINNED),
     "policy.empty": case(requires=()),
+    "shard.unnamed": case(shards=("eu", "us")),
+    "shard.foreign": case([started(shard="mars"), *clean_run()[1:]], shards=("eu", "us")),
+    "shard.partial": case([started(shard="eu"), *clean_run()[1:]], shards=2),
     "key.development": case([started(signer="development"), *clean_run()[1:]], development_key=False),
 }
 
@@ -154,7 +159,13 @@ class TestEveryReason:
         """A reason that is told by a problem of the journal is taken away with the problem."""
         told = {r for r in Reason if r.code.startswith(("run.", "evidence."))} | {Reason.GATE_INVALID}
         moving = {r.code for r in Reason if r.weight is not Weight.NOTE and r not in told}
-        moving -= {"guards.unconfirmed"}  # somebody has to act: nothing about the record would have to differ
+        moving = {c for c in moving if not c.startswith(("waiver.", "guards."))}  # tests of their own
+        of_merges = {c for c in moving if c.startswith("shard.")} - {
+            "shard.unnamed",
+            "shard.foreign",
+            "shard.partial",
+        }
+        moving -= of_merges
 
         assert moving - {name.split()[0] for name in SCENARIOS} == set()
 
@@ -289,6 +300,24 @@ class TestTheSet:
 
         assert found.is_proven
         assert len(found.changes) == 2000
+
+
+class TestWaivers:
+    def test_a_waived_gate_does_not_have_to_differ(self):
+        waivers = (given(),)
+        held = Case(run(), limited(), NOW, waivers)
+
+        found = explain(held)
+
+        assert [f.reason.code for f in found.decision.findings] == ["guards.unconfirmed", "limit.broken"]
+        assert [c.finding.reason.code for c in found.changes] == ["guards.unconfirmed"]
+        assert found.after.verdict is Verdict.GO_WITH_GUARDS
+        assert found.is_proven
+
+    def test_one_that_does_not_count_is_no_way_out(self):
+        found = explain(Case(run(), limited(), NOW, (given(environment="staging"),)))
+
+        assert [c.finding.reason.code for c in found.changes] == ["limit.broken"]
 
 
 class TestTopImpact:

@@ -64,7 +64,12 @@ def hostile(attack: str, **more: Any) -> View:
         journals.collected(*infos),
     ]
     over = journals.measurement(value="9")
-    each = ([fine, measured | {"information": True}], [over, measured], [measured], [])
+    each: tuple[list[journals.Event], ...] = (
+        [fine, measured | {"information": True}],
+        [over, measured],
+        [measured],
+        [],
+    )
     for info, what in zip(infos, each, strict=True):
         phases = [phase("setup"), phase("call"), phase("teardown")]
         if info["key"] == "broken":
@@ -73,7 +78,7 @@ def hostile(attack: str, **more: Any) -> View:
             phases[1] = phase("call", "skipped", "skip", attack)
         events.append(journals.gate_started("x", nodeid=info["nodeid"]))
         attached = [{"file": attack, "name": attack, "sha256": "0", "media_type": attack, "bytes": "1"}]
-        ended = {"phases": phases, "reported": 3, "notes": [attack], "attachments": attached}
+        ended: dict[str, Any] = {"phases": phases, "reported": 3, "notes": [attack], "attachments": attached}
         event = journals.gate_finished("x", *what, nodeid=info["nodeid"], **ended)
         events.append(event | {"measurements": what, "measured": len(what)})
     events += [journals.problem("run.not-clean", attack, attack), journals.finished(exit=None)]

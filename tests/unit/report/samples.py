@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import decide
 from pytest_cutover.model import Operator, Requirement, Runner, rfc3339
+from pytest_cutover.record import fold
 from pytest_cutover.report.view import (
     Evidence,
     GuardView,
@@ -211,7 +212,7 @@ def shop(*, last: bool = True, accepted: bool = False, **more: Any) -> View:
     """A run that is red at the canary, unproven at the restore, and lacks a gate that the plan requires."""
     policy = policy_for(GATES, "promotion.manual")
     lines = journals.sign(events_for(GATES))
-    record = journals.fold(lines)
+    record = fold(lines)
     decision = decide(record, policy, NOW)
     fields: dict[str, Any] = {"starts": starts_of(record, lines)}
     if last:
@@ -226,7 +227,7 @@ def green(**more: Any) -> View:
     gates = [g for g in GATES if g[0] not in ("canary.health", "dr.restore")]
     policy = policy_for(gates)
     lines = journals.sign(events_for(gates))
-    record = journals.fold(lines)
+    record = fold(lines)
     fields: dict[str, Any] = {"starts": starts_of(record, lines), "last": earlier(record)}
     return build(record, policy, decide(record, policy, NOW), EVIDENCE, **(fields | more))
 
@@ -281,7 +282,7 @@ def many(count: int) -> View:
     ]
     policy = policy_for(gates)
     lines = journals.sign(events_for(gates))
-    record = journals.fold(lines)
+    record = fold(lines)
     later = NOW + timedelta(seconds=count)
     decision = decide(record, replace(policy, max_age_s=1e9), later)
     return build(record, policy, decision, EVIDENCE, last=earlier(record))

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -196,7 +196,7 @@ class TestContent:
             ({"signer": "development"}, "signed with development key"),
         ],
     )
-    def test_what_stands_behind_it(self, changes: dict[str, object], said: str) -> None:
+    def test_what_stands_behind_it(self, changes: dict[str, Any], said: str) -> None:
         """Never more than is known."""
         view = samples.shop()
         changed = replace(view, evidence=replace(view.evidence, **changes))

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import junitparser
 import pytest
-from junit2htmlreport import parser as junit2html
+from junit2htmlreport import parser as junit2html  # type: ignore[import-untyped] # it has no types
 
 from pytest_cutover.report import junitfile
 from tests.unit.report import samples

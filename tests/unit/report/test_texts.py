@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_cutover.report import annotations, codequality, summary
+from pytest_cutover.report import annotations as github
+from pytest_cutover.report import codequality, summary
 from tests.unit.report import samples
 from tests.unit.report.hostile import ATTACKS, hostile
 from tests.unit.report.test_safe import RUNNER_DATA, RUNNER_PROPERTY
@@ -104,7 +105,7 @@ def read(line: str) -> tuple[str, dict[str, str], str]:
 class TestAnnotations:
     def test_a_red_gate_is_an_error_at_its_line(self) -> None:
         """With owner and remedy."""
-        first = read(next(annotations.render(samples.shop())))
+        first = read(next(github.render(samples.shop())))
 
         assert first == (
             "error",
@@ -114,21 +115,21 @@ class TestAnnotations:
 
     def test_the_verdict_stands_last(self) -> None:
         """Also when there is nothing to annotate."""
-        lines = list(annotations.render(samples.green()))
+        lines = list(github.render(samples.green()))
 
         assert [read(line)[:2] for line in lines] == [("notice", {"title": "GO preflight → production"})]
 
     def test_no_more_than_github_shows(self) -> None:
         """The others are counted."""
-        lines = [read(line) for line in annotations.render(samples.many(3000))]
+        lines = [read(line) for line in github.render(samples.many(3000))]
 
-        assert len(lines) == annotations.MAX_EACH
+        assert len(lines) == github.MAX_EACH
         assert "51 more than GitHub shows are in the report" in lines[-1][2]
 
     @pytest.mark.parametrize("attack", ATTACKS)
     def test_what_a_gate_says_stays_within_its_command(self, attack: str) -> None:
         """Neither a line of its own nor another property."""
-        lines, plain = list(annotations.render(hostile(attack))), list(annotations.render(hostile("x")))
+        lines, plain = list(github.render(hostile(attack))), list(github.render(hostile("x")))
 
         assert len(lines) == len(plain)
         for line, other in zip(map(read, lines), map(read, plain), strict=True):
@@ -136,7 +137,7 @@ class TestAnnotations:
 
     def test_the_fence_has_a_token_nobody_can_guess(self) -> None:
         """A gate that knew it could make GitHub listen again."""
-        (stop, resume), (other, _) = annotations.fence(), annotations.fence()
+        (stop, resume), (other, _) = github.fence(), github.fence()
 
         token = resume.strip(":")
         assert re.fullmatch("[0-9a-f]{32}", token)

@@ -1,0 +1,336 @@
+"""`cutover merge`, and what verify and admit make of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_cutover.cli import main
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
+from pytest_cutover.files import write_atomic
+from pytest_cutover.keys.signer import PemSigner, generate, load_private_key, write_new_private
+from pytest_cutover.keys.trust import trust_entry
+from pytest_cutover.keys.verifier import KeyKind
+from pytest_cutover.model import rfc3339
+from pytest_cutover.policy.load import load_policy
+from pytest_cutover.policy.signature import sign_policy
+from tests.unit.evidence.fleets import shard_run
+from tests.unit.evidence.runs import POLICY_KEY, SHA, anchor, trusted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Place:
+    """A folder with a policy, keys and the runs of shards, all made now."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        write_new_private(folder / "key.pem", generate(KeyKind.ED25519))
+        self.key: PemSigner = load_private_key(folder / "key.pem")
+        keys = [
+            trust_entry(self.key.public, name="release"),
+            trust_entry(POLICY_KEY.public, name="p", roles=("policy",)),
+        ]
+        (folder / "trust.json").write_text(json.dumps({"format": 1, "keys": keys}))
+        self.write_policy(["eu", "us"])
+
+    def write_policy(self, shards: Any) -> Path:
+        plan = {"requires": ["service.ready"]} | ({} if shards is None else {"shards": shards})
+        document = {
+            "format": 1,
+            "name": "shop",
+            "version": 3,
+            "plans": {"preflight": plan, "canary": plan},
+            "limits": {"service.ready": {"latency": {"at_most": 0.5, "unit": "s"}}},
+            "environments": {"production": {}, "staging": {}},
+        }
+        path = self.folder / "configs/policy.json"
+        write_atomic(path, json.dumps(document).encode())
+        write_atomic(path.with_name("policy.json.dsse"), sign_policy(path.read_bytes(), POLICY_KEY))
+        return path
+
+    def run(self, shard: str | None, folder: str | None = None, *, key: Any = "own", **changes: Any) -> Path:
+        """The run of a shard under the policy as it stands, sealed."""
+        policy = load_policy(
+            self.folder / "configs/policy.json",
+            plan="preflight",
+            environment=changes.get("environment", "production"),
+            anchor=anchor(trusted(POLICY_KEY, roles=frozenset({"policy"}))),
+            now=datetime.now(UTC),
+        )
+        mark = str(folder or shard)
+        run = shard_run(mark, **({"shard": shard, "decided_at": datetime.now(UTC)} | changes))
+        run.policy = lambda: policy.effective  # type: ignore[method-assign] # the one on disk
+        lines = run.events
+        old, new = b'"policy_digest":"', f'"policy_digest":"{policy.effective.digest}"'.encode()
+        run.events = lambda: redigested(lines(), old, new)  # type: ignore[method-assign]
+        sealed = run.seal(self.key if key == "own" else key, policy.envelope)
+        place = self.folder / "shards" / (folder or str(shard))
+        write_atomic(place / REPORT_FILE, sealed.report)
+        if sealed.bundle is not None:
+            write_atomic(place / BUNDLE_FILE, sealed.bundle)
+        return place
+
+    def merge(self, *argv: str | Path) -> int:
+        return main(["merge", *map(str, argv), "--plan", "preflight", "--environment", "production"])
+
+    @property
+    def merged(self) -> Path:
+        """The newest merge."""
+        return max((self.folder / "var/cutover/runs").iterdir())
+
+    def report(self) -> Any:
+        return json.loads((self.merged / REPORT_FILE).read_text())
+
+    def codes(self) -> set[str]:
+        return {f["code"] for f in self.report()["decision"]["findings"]}
+
+    def admit(self, *argv: str | Path, at: datetime | None = None) -> int:
+        when = [] if at is None else ["--at", rfc3339(at)]
+        return main(
+            ["admit", "--digest", f"sha256:{SHA}", "--environment", "production", *when, *map(str, argv)]
+        )
+
+
+def redigested(lines: list[bytes], old: bytes, new: bytes) -> list[bytes]:
+    """The journal with another policy's digest in its first line, and the end's digest made to fit."""
+    first = re.sub(re.escape(old) + b'[^"]*"', new, lines[0])
+    body = [first, *lines[1:-2]]
+    tail = json.loads(lines[-2]) | {"sha256": hashlib.sha256(b"".join(body)).hexdigest()}
+    return [*body, json.dumps(tail, separators=(",", ":")).encode() + b"\n", lines[-1]]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    made = Place(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUTOVER_KEY", str(tmp_path / "key.pem"))
+    monkeypatch.setenv("CUTOVER_TRUST", str(tmp_path / "trust.json"))
+    for name in ("CUTOVER_ENV", "CUTOVER_POLICY", "CUTOVER_KEY_PEM"):
+        monkeypatch.delenv(name, raising=False)
+    return made
+
+
+class TestMerge:
+    def test_every_shard_green_is_go_verified_and_admitted(self, place: Place, capsys: Capture) -> None:
+        shards = [place.run("eu"), place.run("us")]
+
+        assert place.merge(*shards) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("GO (exit 0)  preflight → production  2 of 2 shards green\n")
+        assert main(["verify", str(place.merged)]) == 0
+        assert "merged   2 shards" in capsys.readouterr().out
+        assert main(["verify", str(place.merged), "--shards", *map(str, shards)]) == 0
+        assert place.admit(place.merged) == 0
+
+    @pytest.mark.parametrize("shards", [2, ["us", "eu"]])
+    def test_the_policy_counts_or_names_its_shards(self, place: Place, shards: Any) -> None:
+        place.write_policy(shards)
+
+        assert place.merge(place.run("eu"), place.run("us")) == 0
+        assert main(["verify", str(place.merged)]) == 0
+        assert place.report()["policy"]["shards"] == shards
+
+    def test_a_shard_alone_is_not_admitted(self, place: Place, capsys: Capture) -> None:
+        assert place.admit(place.run("eu")) == 1
+        assert "is HOLD (exit 12): shard.partial" in capsys.readouterr().out
+
+    def test_a_missing_shard_is_no_go_signed_and_verifiable(self, place: Place) -> None:
+        assert place.merge(place.run("eu")) == 11
+        assert place.codes() == {"shard.missing"}
+        assert main(["verify", str(place.merged)]) == 0
+        assert place.admit(place.merged) == 1
+
+    @pytest.mark.parametrize(
+        ("made", "code", "exit_code"),
+        [
+            ({"latency": "9"}, "shard.red", 10),
+            ({"environment": "staging"}, "shard.environment", 11),
+            ({"subjects": [{"name": "shop", "digest": {"sha256": "e" * 64}}]}, "shard.subject", 11),
+            ({"decided_at": datetime.now(UTC) - timedelta(hours=2)}, "shard.expired", 11),
+            ({"decided_at": datetime.now(UTC) - timedelta(minutes=20)}, "shard.stale", 11),
+            ({"key": None}, "shard.unverified", 11),
+        ],
+        ids=lambda v: v if isinstance(v, str) else "",
+    )
+    def test_a_shard_that_does_not_fit_is_no_go(
+        self, place: Place, made: dict[str, Any], code: str, exit_code: int
+    ) -> None:
+        assert place.merge(place.run("eu"), place.run("us", **made)) == exit_code
+        assert code in place.codes()
+        assert main(["verify", str(place.merged)]) == 0
+        assert place.admit(place.merged) == 1
+
+    def test_a_shard_under_another_policy_is_no_go(self, place: Place) -> None:
+        first = place.run("eu")
+        place.write_policy(["us", "eu"])
+
+        assert place.merge(first, place.run("us")) == 11
+        assert place.codes() == {"shard.policy"}
+
+    def test_a_folder_that_is_not_there_is_no_go(self, place: Place) -> None:
+        """The job of a shard that failed before it uploaded anything."""
+        assert place.merge(place.run("eu"), "shards/us") == 11
+        assert place.codes() == {"shard.missing", "shard.unverified"}
+        assert place.report()["shards"][1]["problems"] == ["evidence.none"]
+
+    def test_json_lists_the_shards_and_the_reasons(self, place: Place, capsys: Capture) -> None:
+        assert place.merge(place.run("eu"), "shards/us", "--json") == 11
+
+        value = json.loads(capsys.readouterr().out)
+        assert (value["verdict"], value["signed"]) == ("NO-GO", True)
+        assert [s["verdict"] for s in value["shards"]] == ["GO", None]
+        assert {f["code"] for f in value["findings"]} == {"shard.missing", "shard.unverified"}
+
+    def test_without_a_key_nothing_is_admitted(
+        self, place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shards = [place.run("eu"), place.run("us")]
+        monkeypatch.setenv("CUTOVER_KEY", "")
+
+        assert place.merge(*shards) == 0
+        assert "UNSIGNED, admits nothing" in capsys.readouterr().out
+        assert not (place.merged / BUNDLE_FILE).exists()
+        assert place.admit() == 1
+
+    def test_a_copy_of_the_report_is_put_where_it_is_asked_for(self, place: Place) -> None:
+        assert place.merge(place.run("eu"), place.run("us"), "--report", "out/fleet.json") == 0
+        assert (place.folder / "out/fleet.json").read_bytes() == (place.merged / REPORT_FILE).read_bytes()
+
+    def test_evidence_that_cannot_be_written_is_2(self, place: Place, capsys: Capture) -> None:
+        shards = [place.run("eu"), place.run("us")]
+        (place.folder / "var").write_text("no folder")
+
+        assert place.merge(*shards) == 2
+        assert capsys.readouterr().out == ""
+
+    @pytest.mark.parametrize(
+        "argv",
+        [["--policy", "gone.json"], ["--plan", "gone"], ["--environment", "gone"], ["--key", "gone.pem"]],
+        ids=lambda a: a[0],
+    )
+    def test_what_cannot_be_used_is_2_and_leaves_nothing(self, place: Place, argv: list[str]) -> None:
+        run = place.run("eu")
+
+        assert main(["merge", str(run), "--plan", "preflight", "--environment", "production", *argv]) == 2
+        assert not (place.folder / "var").exists()
+
+
+class TestAdmit:
+    def test_a_later_run_of_a_shard_takes_the_merge_back(self, place: Place) -> None:
+        shards = [place.run("eu"), place.run("us")]
+        assert place.merge(*shards) == 0
+        merged = place.merged
+        newer = place.run("eu", "eu-again", latency="9")
+
+        assert place.admit(merged, *shards) == 0
+        assert place.admit(merged, *shards, newer) == 1
+
+    def test_a_no_go_of_a_shard_is_not_hidden_by_merging_its_older_go_again(
+        self, place: Place, capsys: Capture
+    ) -> None:
+        shards = [place.run("eu"), place.run("us")]
+        red = place.run("us", "us-again", latency="9")
+        assert place.merge(*shards) == 0
+        capsys.readouterr()
+
+        assert place.admit(place.merged, *shards, red) == 1
+        out = capsys.readouterr().out
+        assert "fleet.outdated" in out
+        assert "shard us was decided in run" in out
+
+    def test_a_shard_that_was_run_again_is_fine_once_it_is_merged(self, place: Place) -> None:
+        old = [place.run("eu"), place.run("us", "us-old", latency="9")]
+        new = place.run("us")
+        assert place.merge(old[0], new) == 0
+
+        assert place.admit(place.merged, *old, new) == 0
+
+    def test_a_foreign_shard_that_was_left_out_counts_while_it_is_newer(self, place: Place) -> None:
+        old = place.run("mars")
+        shards = [place.run("eu"), place.run("us")]
+        newer = place.run("venus")
+        assert place.merge(*shards) == 0
+
+        assert place.admit(place.merged, *shards, old) == 0
+        assert place.admit(place.merged, *shards, newer) == 1
+
+    def test_a_merge_without_its_report_is_not_believed(self, place: Place) -> None:
+        assert place.merge(place.run("eu"), place.run("us")) == 0
+        (place.merged / REPORT_FILE).unlink()
+
+        assert place.admit(place.merged) == 1
+
+    def test_it_ends_with_the_first_of_its_shards(self, place: Place) -> None:
+        old = datetime.now(UTC) - timedelta(seconds=40)
+        assert place.merge(place.run("eu", decided_at=old), place.run("us")) == 0
+
+        assert place.admit(place.merged, at=old + timedelta(minutes=59)) == 0
+        assert place.admit(place.merged, at=old + timedelta(hours=1)) == 1
+
+
+class TestVerifyShards:
+    def test_a_shard_s_report_that_was_changed_is_found(self, place: Place, capsys: Capture) -> None:
+        shards = [place.run("eu"), place.run("us")]
+        assert place.merge(*shards) == 0
+        report = shards[1] / REPORT_FILE
+        report.write_bytes(report.read_bytes().replace(b'"0.2"', b'"0.1"'))
+
+        assert main(["verify", str(place.merged)]) == 0
+        assert main(["verify", str(place.merged), "--shards", *map(str, shards)]) == 1
+        assert "the merge took something else from it: report.digest" in capsys.readouterr().out
+
+    def test_a_run_has_no_shards(self, place: Place, capsys: Capture) -> None:
+        run = place.run("eu")
+
+        assert main(["verify", str(run)]) == 0
+        assert main(["verify", str(run), "--shards", str(run)]) == 1
+        assert "not the evidence of a merge" in capsys.readouterr().out
+
+    def test_verifying_a_fleet_loads_nothing_heavy(self, place: Place) -> None:
+        shards = [place.run("eu"), place.run("us")]
+        assert place.merge(*shards) == 0
+        code = "import sys; from pytest_cutover.cli import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+        argv = ["verify", str(place.merged), "--shards", *map(str, shards)]
+        done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, check=True)
+
+        assert done.stdout.startswith("VALID ")
+        assert not {"pytest", "pydantic", "httpx"} & {m.split(".")[0] for m in done.stderr.split()}
+
+
+class TestJudgingAFleetAgain:
+    @pytest.mark.parametrize("verb", ["explain", "decide"])
+    def test_is_asked_about_its_shards(self, place: Place, verb: str, capsys: Capture) -> None:
+        run = place.run("eu")
+        assert place.merge(run, place.run("us")) == 0
+        more = ["--policy", "configs/policy.json"] if verb == "decide" else []
+
+        assert main([verb, str(place.merged), *more]) == 2
+        assert "is the evidence of a merge" in capsys.readouterr().err
+
+    def test_a_shard_s_explanation_names_the_merge(self, place: Place, capsys: Capture) -> None:
+        assert main(["explain", str(place.run("eu"))]) == 1
+        assert (
+            "every shard, merged: cutover merge RUN… --plan preflight  [shard.partial]"
+            in capsys.readouterr().out
+        )
+
+
+def test_a_run_folder_can_be_moved(place: Place) -> None:
+    """Artifacts of CI jobs are downloaded wherever the merge runs."""
+    place.run("eu")
+    place.run("us")
+    shutil.move(place.folder / "shards", place.folder / "downloaded")
+
+    assert place.merge("downloaded/eu", f"downloaded/us/{BUNDLE_FILE}") == 0
