@@ -173,7 +173,9 @@ class _Reader:
         if event["counts"] != counted:
             raise ValueError(f"expected counts {event['counts']}, got {counted}")
         status = _typed(event["status"], int)
-        explained = any(p.reason.weight is not Weight.NOTE for p in self.problems) or any(p.outcome != "passed" for r in self.results for p in r.phases)
+        explained = any(p.reason.weight is not Weight.NOTE for p in self.problems) or any(
+            p.outcome != "passed" for r in self.results for p in r.phases
+        )
         if status not in _CLEAN_STATUS and not explained:
             message = f"pytest ended with {status}, and no event says why"
             self.problems.append(Problem(Reason.RUN_EXIT_STATUS, message))

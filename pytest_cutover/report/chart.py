@@ -60,9 +60,7 @@ def bullet(value: str, limit: Limit | None, last: str | None, *, green: bool) ->
 def _marker(at: float, *, inside: bool, low: bool, green: bool) -> str:
     if not inside:  # an arrow: it lies further out than is drawn
         tip, side = -5 if low else 5, "g" if green else "b"
-        return (
-            f'<path class="{side}" d="M{at - tip} {_MIDDLE - 5}L{at + tip} {_MIDDLE}L{at - tip} {_MIDDLE + 5}z"/>'
-        )
+        return f'<path class="{side}" d="M{at - tip} {_MIDDLE - 5}L{at + tip} {_MIDDLE}L{at - tip} {_MIDDLE + 5}z"/>'
     if green:
         return f'<circle class="g" cx="{at}" cy="{_MIDDLE}" r="4.5"/>'
     return f'<path class="b" d="M{at} {_MIDDLE - 6}l6 6-6 6-6-6z"/>'
