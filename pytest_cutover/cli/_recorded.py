@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_cutover.cli import Parser
     from pytest_cutover.evidence.report import Report
     from pytest_cutover.evidence.verify import Verification
-    from pytest_cutover.model import Decision, Finding, RunRecord
+    from pytest_cutover.model import Decision, Finding
 
 _SHOWN = 5
 """Problems of evidence that an error lists; `cutover verify` lists all."""
@@ -48,6 +48,7 @@ class Recorded:
     decision: Decision
     claimed: str  # the verdict that stands in the report
     said: str  # who vouches for it, in one line
+    trust: str | None = None  # and what that is worth
 
     @property
     def run_id(self) -> str:
@@ -58,6 +59,8 @@ class Recorded:
         record, decision = self.case.record, self.decision
         yield f"run       {record.run_id or '(unnamed)'}  {record.plan} → {record.environment}"
         yield f"evidence  {self.said}"
+        if self.trust is not None:
+            yield f"trust     {self.trust}"
         if self.claimed != decision.verdict.value:
             yield f"          the report claims {self.claimed}: its own journal does not give that"
 
@@ -137,8 +140,8 @@ def _signed(path: Path, bundle: bytes, report: bytes | None, options: argparse.N
         )
     if found.is_valid and found.report is not None and found.record is not None:
         who = ", ".join(k.name for k in found.signers)
-        said = f"verified: whole, unchanged, signed by {who}; {found.anchor.description}"
-        return _of(path, found.report, Standing.VERIFIED, said, found.record)
+        said = f"verified: whole, unchanged, signed by {who}"
+        return _of(path, found.report, Standing.VERIFIED, said, found)
     if not options.unverified or report is None:
         raise ConfigError(
             f"{path} does not verify:\n{_told(found)}",
@@ -180,9 +183,10 @@ def _parsed(path: Path, data: bytes) -> Report:
 
 
 def _of(
-    path: Path, report: Report, standing: Standing, said: str, record: RunRecord | None = None
+    path: Path, report: Report, standing: Standing, said: str, found: Verification | None = None
 ) -> Recorded:
     try:
+        record = None if found is None else found.record
         folded = fold(report.journal) if record is None else record
         decided_at = parse_rfc3339(report.decision["decided_at"])
         case = Case(folded, report.policy, decided_at, report.waivers)
@@ -191,7 +195,8 @@ def _of(
         raise ConfigError(
             f"{path} holds no decision that can be judged again: {ascii(str(exc))[:100]}"
         ) from None
-    return Recorded(path, standing, case, decision, claimed, said)
+    trust = None if found is None else found.anchor.description
+    return Recorded(path, standing, case, decision, claimed, said, trust)
 
 
 def is_go(decision: Decision) -> bool:
