@@ -1,0 +1,3 @@
+"""What this release would be."""
+
+PRICE = 3
