@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 REPORT_OPTION = "--report=var/cutover/report.json"
+VIEWS = ("report.html", "summary.md", "junit.xml")
 _CALL = re.compile(r"^(?P<pid>\d+) +(?P<name>\w+)\((?P<rest>.*)$")
 
 
@@ -80,24 +81,42 @@ class Traced:
         self.process = process  # 0 for the first process, 1 for the next
         self.number = number
         self.injected = "(INJECTED" in line
+        self.sealed = False  # whether a view was written before it: a folder's sync does not say what for
 
     @property
     def on_evidence(self) -> bool:
-        target = self.rest if self.name.startswith("rename") else self.rest.split(">", 1)[0]
-        return "/var/cutover/" in target and "/keys" not in target
+        return self._on_the_run and not self.on_view
+
+    @property
+    def on_view(self) -> bool:
+        """On a file that is made of the evidence, once that is sealed."""
+        return self._on_the_run and (self.sealed or any(name in self._target for name in VIEWS))
+
+    @property
+    def _on_the_run(self) -> bool:
+        return "/var/cutover/" in self._target and "/keys" not in self._target
+
+    @property
+    def _target(self) -> str:
+        return self.rest if self.name.startswith("rename") else self.rest.split(">", 1)[0]
 
 
 def traced(log: Path) -> Iterator[Traced]:
     """Every call in a log of strace."""
     processes: dict[str, int] = {}
     numbers: dict[tuple[str, str], int] = {}
+    sealed: set[str] = set()
     for line in log.read_text(errors="replace").splitlines():
         found = _CALL.match(line)
         if found is None:
             continue
         key = (found["pid"], found["name"])
         numbers[key] = numbers.get(key, 0) + 1
-        yield Traced(line, processes.setdefault(found["pid"], len(processes)), numbers[key])
+        call = Traced(line, processes.setdefault(found["pid"], len(processes)), numbers[key])
+        call.sealed = found["pid"] in sealed
+        if call.on_view:
+            sealed.add(found["pid"])
+        yield call
 
 
 def under_strace(project: Project, command: Sequence[str], log: Path, inject: str | None = None) -> Ran:

@@ -75,7 +75,7 @@ class Project:
 
     def execute(self, command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CUTOVER_", "PYTEST_", "FAULT"))}
-        environment = kept | {"CUTOVER_KEY": str(self.key)} | variables
+        environment = kept | {"CUTOVER_KEY": str(self.key), "CUTOVER_VIEWS": "none"} | variables
         return subprocess.run(
             command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=60, check=False
         )

@@ -46,7 +46,9 @@ class Sweep:
         ran = self.run("undisturbed")
         assert ran[1].code == 0, ran[1].text
         assert_closed(*ran)
-        self.calls = [c for c in traced(folder / "undisturbed.log") if c.on_evidence]
+        calls = list(traced(folder / "undisturbed.log"))
+        self.calls = [c for c in calls if c.on_evidence]
+        self.on_views = [c for c in calls if c.on_view]
 
     def run(self, name: str, inject: str | None = None) -> tuple[Project, Ran]:
         project = copied(self.template, self.folder / name)
@@ -110,6 +112,17 @@ class TestFailingCalls:
             told = WORDS[error] in ran.text or "evidence.not-written" in ran.text
             assert told or "run.journal-incomplete" in ran.text, (name, ran.text)
         assert aside <= (len(numbers) // 2 if sweep.runner == "supervised" else 0)
+
+    def test_a_failing_view_changes_no_verdict(self, sweep: Sweep) -> None:
+        """What is made of sealed evidence may be missing, and it is said."""
+        renames = [c for c in sweep.on_views if c.name == "rename"]
+        assert len(renames) == 3
+        for call in renames:
+            project, ran = sweep.run(f"view-{call.number}", f"rename:error=ENOSPC:when={call.number}")
+
+            assert ran.code == 0
+            assert_closed(project, ran)
+            assert WORDS["ENOSPC"] in ran.text
 
     def test_disk_that_stays_full(self, sweep: Sweep) -> None:
         """From one call on every write fails, those to the terminal too: there is nobody to tell, and no GO."""
