@@ -51,18 +51,21 @@ class Console:
         if total and is_wanted(self._config, self._reporter, os.environ):
             self.progress = Progress(self._reporter._tw, self._style, total)
 
-    def gate_ended(self, gate: GateInfo, fields: Mapping[str, Any], judged: GateDecision | None) -> None:
-        """Print a gate's line, judged by the same rule as the decision (`judged`: already was, all clean)."""
-        if judged is None:
-            now, required = datetime.now(UTC), gate.id in self._required
-            judged = judge_gate(gate, gate_result(fields), self._policy, now, required=required)
-        self._hook(config=self._config, gate=judged)
-        if self.progress is not None:
-            self.progress.ended(state_of(judged))
-        self._write(gate_line(judged, self._style, duration_s=fields["duration_s"]))
+    def gate_ended(self, gate: GateInfo, fields: Mapping[str, Any]) -> None:
+        """Print a gate's lines, judged by the same rule as the decision."""
+        now, required = datetime.now(UTC), gate.id in self._required
+        judged = judge_gate(gate, gate_result(fields), self._policy, now, required=required)
+        self.gate_judged(judged, duration_s=fields["duration_s"])
         if not judged.green:
             for line in gate_extras(fields["notes"], fields["attachments"], self._style):
                 self._write(line)
+
+    def gate_judged(self, judged: GateDecision, *, duration_s: float) -> None:
+        """Print a gate's line; one that is green has no more."""
+        self._hook(config=self._config, gate=judged)
+        if self.progress is not None:
+            self.progress.ended(state_of(judged))
+        self._write(gate_line(judged, self._style, duration_s=duration_s))
 
     def end(self, concluded: Conclusion, context: RunContext) -> None:
         """Print the verdict block."""

@@ -17,6 +17,7 @@ from pytest_cutover.reasons import Reason
 from pytest_cutover.record import gate_info
 from pytest_cutover.redact import Redactor
 from pytest_cutover.report.console import Console
+from pytest_cutover.run.events import encode, ended
 from pytest_cutover.run.gate_code import digest_code
 from pytest_cutover.run.gcpause import gc_paused
 from pytest_cutover.run.recording import (
@@ -30,10 +31,14 @@ from pytest_cutover.run.worker import collected, start_recorder
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from pytest_cutover.model import GateDecision, GateInfo
+    from pytest_cutover.model import GateInfo, GateResult
     from pytest_cutover.run.begin import Begun
     from pytest_cutover.run.context import RunContext
     from pytest_cutover.run.journal import Journal
+    from pytest_cutover.run.recording import GateState
+
+
+_CLEAN = [(when, "passed", None) for when in ("setup", "call", "teardown")]
 
 
 class GateRun:
@@ -62,7 +67,7 @@ class GateRun:
         self.policy = self._recorder.policy if self._recorder else EffectivePolicy.from_json(handed["policy"])
         self._redact = Redactor(os.environ)
         self.console = Console(config, self.policy)
-        self._reported: dict[str, list[tuple[str, str]]] = {}  # by node id: when, outcome
+        self._bad: dict[str, list[tuple[str, str]]] = {}  # by node id: when and outcome of reports not passed
         self._shipped: dict[str, GateInfo] = {}  # by node id, from xdist workers
         self._failed = 0
         self._session: pytest.Session | None = None
@@ -181,14 +186,15 @@ class GateRun:
             if outcome not in ("passed", "skipped"):
                 self.tell(Reason.RUN_NOT_CLEAN, f"{nodeid} {outcome} in {when}", nodeid)
             return
-        self._reported.setdefault(nodeid, []).append((when, outcome))
+        if outcome != "passed":
+            self._bad.setdefault(nodeid, []).append((when, outcome))
         if when != "teardown":
             return
         if state is not None and self._recorder is not None:
-            self._gate_ended(info, self._recorder.fields(state), state.judged)
+            self._ended_here(state, self._recorder.result(state))
             state.forget()
         else:
-            self._gate_ended(info, getattr(report, RESULT_ATTRIBUTE), None)
+            self._gate_ended(info, getattr(report, RESULT_ATTRIBUTE))
 
     def _shipped_info(self, report: pytest.TestReport) -> GateInfo | None:
         """The gate that a worker's report is about."""
@@ -197,10 +203,20 @@ class GateRun:
             self._shipped[report.nodeid] = gate_info(shipped)
         return self._shipped.get(report.nodeid)
 
-    def _gate_ended(self, info: GateInfo, fields: dict[str, Any], judged: GateDecision | None) -> None:
-        clean = reconcile(fields, self._reported.pop(info.nodeid))
-        self.journal.finished(**fields)
-        self.console.gate_ended(info, fields, judged if clean else None)
+    def _ended_here(self, state: GateState, result: GateResult) -> None:
+        clean = [(p.when, p.outcome, p.raised) for p in result.phases] == _CLEAN
+        if state.judged is None or not clean or state.info.nodeid in self._bad:
+            self._gate_ended(state.info, ended(result))
+            return
+        # Nothing to fit, and judged already: right after its body, as green.
+        self.journal.finished(ended(result))
+        self.console.gate_judged(state.judged, duration_s=result.duration_s)
+
+    def _gate_ended(self, info: GateInfo, result: str) -> None:
+        fields = json.loads(result)
+        reconcile(fields, self._bad.pop(info.nodeid, ()))
+        self.journal.finished(encode(fields))
+        self.console.gate_ended(info, fields)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Count gates in pytest's summary and print no letter for them: they have a line of their own."""
@@ -265,23 +281,20 @@ class GateRun:
                 self.tell(Reason.GATE_CODE_CHANGED, "the gate code changed while the run was under way")
 
 
-def reconcile(fields: dict[str, Any], reported: Sequence[tuple[str, str]]) -> bool:
+def reconcile(fields: dict[str, Any], bad: Sequence[tuple[str, str]]) -> None:
     """Fit a gate's record to what pytest finally reported: a hook may have changed it after the engine saw it.
 
-    An outcome that got better keeps what was raised (gate.altered), one that got worse is added. True when
-    everything was clean to begin with.
+    `bad`: when and outcome of each report that had not passed. An outcome that got better keeps what was
+    raised (gate.altered), one that got worse is added.
     """
     phases = fields["phases"]
     seen_bad = {p[0] for p in phases if p[1] != "passed" or p[2]}
-    told_bad = {when for when, outcome in reported if outcome != "passed"}
-    if not seen_bad and not told_bad:
-        return True
+    told_bad = {when for when, _ in bad}
     for when in told_bad - seen_bad:
-        outcome = min(outcome for w, outcome in reported if w == when and outcome != "passed")
+        outcome = min(outcome for w, outcome in bad if w == when)
         phases.append([when, outcome, "", f"reported as {outcome} by a plugin", 0.0])
         fields["reported"] += 1
     for phase in (p for p in phases if p[0] in seen_bad - told_bad):
         if phase[1] != "passed" or phase[2]:
             phase[2] = phase[2] or "error"
             phase[1] = "passed"
-    return False

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import AdapterError
 from pytest_cutover.files import read_regular
+from pytest_cutover.run.events import encode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _HINT = "is the disk full, or the folder read-only?"
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 class _Clock:
@@ -80,7 +80,7 @@ class Journal:
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event. Never raises: a run must end with a verdict even when its journal cannot be written."""
-        self._event(event, _encode(fields)[1:-1])
+        self._event(event, encode(fields)[1:-1])
 
     def _event(self, event: str, fields: str) -> None:
         if os.getpid() != self._pid:
@@ -93,9 +93,10 @@ class Journal:
         self.counts["started"] += 1
         self._event("gate.started", f'"nodeid":{quote(nodeid)},"worker":{quote(worker)}')
 
-    def finished(self, **fields: Any) -> None:
+    def finished(self, gate: str) -> None:
+        """`gate`: its result, as `events.ended` formats it."""
         self.counts["finished"] += 1
-        self.write("gate.finished", **fields)
+        self._event("gate.finished", gate[1:-1])
 
     def problem(self, code: str, message: str, where: str | None = None) -> None:
         self.counts["problems"] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import unittest
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +16,6 @@ from pytest_cutover.marker import gate_info
 from pytest_cutover.model import GateInfo, GateResult, Phase
 from pytest_cutover.reasons import Weight
 from pytest_cutover.run.alarm import Alarm, GateTimeout
-from pytest_cutover.run.events import payload
 
 if TYPE_CHECKING:
     import warnings
@@ -33,7 +32,7 @@ GATE_ATTRIBUTE = "cutover_gate"
 """Set on every report of a gate item: its GateInfo as plain values."""
 
 RESULT_ATTRIBUTE = "cutover"
-"""Set on a gate's teardown report: the fields of the journal's gate.finished; travels from xdist workers."""
+"""Set on a gate's teardown report: its result as `events.ended` formats it; travels from xdist workers."""
 
 
 VERDICT_ATTRIBUTE = "cutover_verdict"
@@ -186,14 +185,15 @@ class Recorder:
         if report.longrepr is not None or report.sections:
             report.sections = [(name, self.redact(text)) for name, text in report.sections]
             redact_longrepr(report, self.redact)
-        if hasattr(report, "wasxfail"):
+        xfailed = hasattr(report, "wasxfail")
+        if xfailed:
             report.wasxfail = self.redact(str(report.wasxfail))
         if report.user_properties:
             report.user_properties = [(name, self.redact(str(v))) for name, v in report.user_properties]
         state = self.states.get(report.nodeid)
         if state is None:
             return None
-        if report.outcome != "passed" or hasattr(report, "wasxfail"):
+        if xfailed or report.outcome != "passed":
             self._fail_unproven(state, report)
         if report.when == "teardown":
             self._alarm.stop()
@@ -206,9 +206,9 @@ class Recorder:
         if self.redact.found_in(text):
             warning_message.message = UserWarning(self.redact(text))
 
-    def fields(self, state: GateState) -> dict[str, Any]:
+    def result(self, state: GateState) -> GateResult:
         """What the journal keeps of a gate that has ended."""
-        return payload(state.result(self.worker, name_subtests(state.phases)))
+        return state.result(self.worker, name_subtests(state.phases))
 
     def judge(self, info: GateInfo, result: GateResult) -> GateDecision:
         """What the run's policy says of one gate now."""
@@ -361,10 +361,10 @@ def _kind(raised: BaseException) -> str:
     return "assertion" if isinstance(raised, AssertionError | pytest.fail.Exception) else "error"
 
 
-def name_subtests(phases: Sequence[Phase]) -> list[Phase]:
+def name_subtests(phases: Sequence[Phase]) -> Sequence[Phase]:
     """Every call phase but the last is a subtest's; a failed one is told apart from the gate's own."""
     if len(phases) <= len(_CLEAN):
-        return list(phases)
+        return phases
     calls = [i for i, p in enumerate(phases) if p.when == "call"]
     subtests = set(calls[:-1])
     return [

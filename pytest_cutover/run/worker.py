@@ -15,7 +15,7 @@ from pytest_cutover import fixtures
 from pytest_cutover.marker import InvalidMarkerError
 from pytest_cutover.model import EffectivePolicy, ExitCode
 from pytest_cutover.redact import Redactor
-from pytest_cutover.run.events import info_json
+from pytest_cutover.run.events import ended, info_json
 from pytest_cutover.run.journal import disown
 from pytest_cutover.run.recording import (
     GATE_ATTRIBUTE,
@@ -90,7 +90,7 @@ class Worker:
         if state is not None:
             setattr(report, GATE_ATTRIBUTE, info_json(state.info))
             if report.when == "teardown":
-                setattr(report, RESULT_ATTRIBUTE, self._recorder.fields(state))
+                setattr(report, RESULT_ATTRIBUTE, ended(self._recorder.result(state)))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Hand over what this worker collected; xdist drops pytest_deselected on the way."""

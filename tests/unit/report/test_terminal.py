@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -255,10 +256,10 @@ class TestEvidenceLines:
 def test_gate_finished_of_the_scenarios_is_what_the_recorder_writes() -> None:
     """The journals of these tests have the very fields that the engine writes."""
     from pytest_cutover.record import gate_result
-    from pytest_cutover.run.events import payload
+    from pytest_cutover.run.events import ended
 
     event = gate_finished("ready", measurement(samples=3, limit=journals.limit().to_json()))
-    written = {"event": "gate.finished", "at": journals.AT} | payload(gate_result(event))
+    written = {"event": "gate.finished", "at": journals.AT} | json.loads(ended(gate_result(event)))
 
     assert set(written) == set(event)
     assert replace(gate_result(written), duration_s=0) == replace(gate_result(event), duration_s=0)

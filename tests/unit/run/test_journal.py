@@ -14,6 +14,7 @@ from pytest_cutover.errors import AdapterError
 from pytest_cutover.model import parse_rfc3339
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import fold
+from pytest_cutover.run.events import encode
 from pytest_cutover.run.journal import Journal
 from tests.unit import journals
 
@@ -58,7 +59,7 @@ class TestWriting:
         """Numbers, counts, nonce and digest are those that the reader expects."""
         journal = begun(tmp_path)
         journal.started(journals.nodeid("ready"), "main")
-        journal.finished(**fields(journals.gate_finished()))
+        journal.finished(encode(fields(journals.gate_finished())))
         journal.problem("run.module-skipped", "skipped", "gates/x.py")
         journal.end(status=0, exit_status=None, nonce=journals.NONCE)
         journal.close()
@@ -101,7 +102,7 @@ class TestWriting:
         begun(tmp_path).close()
         journal = Journal(tmp_path / "run/journal.jsonl", resume=True)
         journal.started(journals.nodeid("ready"), "main")
-        journal.finished(**fields(journals.gate_finished()))
+        journal.finished(encode(fields(journals.gate_finished())))
         journal.end(status=0, exit_status=None, nonce=journals.NONCE)
 
         assert fold(lines(journal)).problems == ()
