@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from benchmarks import commands, gates, idle
+from benchmarks import commands, fleet, gates, idle, views
 from benchmarks.figures import Figure, machine, to_json
 from benchmarks.timing import BenchmarkError
 
@@ -27,6 +27,8 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "gate": gates.per_gate,
     "many": gates.many,
     "commands": commands.figures,
+    "fleet": fleet.figures,
+    "views": views.figures,
 }
 
 

@@ -289,10 +289,10 @@ def _measured(view: View) -> Iterator[str]:
         return
     yield '<section aria-labelledby="measured"><h2 id="measured">What was measured</h2>\n'
     yield (
-        '<p class="key" aria-hidden="true"><svg class="c" width="22" height="22"><circle class="g" cx="11" cy="11" r="4.5"/>'
-        '</svg>within its limit <svg class="c" width="22" height="22"><path class="b" d="M11 5l6 6-6 6-6-6z"/></svg>outside '
-        '<svg class="c" width="22" height="22"><circle class="o" cx="11" cy="11" r="4"/></svg>last run '
-        '<svg class="c" width="34" height="22"><path class="z" d="M4 11H17"/><path class="l" d="M17 3V19"/></svg>allowed, limit</p>\n'
+        '<p class="key" aria-hidden="true"><svg class="i" width="22" height="22"><circle class="g" cx="11" cy="11" r="4.5"/>'
+        '</svg>within its limit <svg class="i" width="22" height="22"><path class="b" d="M11 5l6 6-6 6-6-6z"/></svg>outside '
+        '<svg class="i" width="22" height="22"><circle class="o" cx="11" cy="11" r="4"/></svg>last run '
+        '<svg class="i" width="34" height="22"><path class="z" d="M4 11H17"/><path class="l" d="M17 3V19"/></svg>allowed, limit</p>\n'
     )
     groups: dict[str, list[GateView]] = {}
     for gate in worst_first(view.gates):
@@ -323,8 +323,8 @@ def _rows(view: View, gate: GateView) -> str:
     seconds = f"{judged.duration_s:.2f} s" if gate.result is not None else "not run"
     name = "" if judged.title == gate.name else f"{esc(gate.name)} · "
     head = (
-        f'<th scope="row"{span}><span class="chip {gate.state}"><span class="dot" aria-hidden="true">{_SIGNS[gate.state]}</span>'
-        f'<span class="vh">{WORDS[gate.state]}: </span></span>{esc(judged.title)}<small>{name}{seconds}</small></th>'
+        f'<th scope="row"{span}><b class="dot" role="img" aria-label="{WORDS[gate.state]}">{_SIGNS[gate.state]}</b>'
+        f"{esc(judged.title)}<small>{name}{seconds}</small></th>"
     )
     if not measured:
         why = esc(finding_text(gate.serious[0])) if gate.serious else "nothing"

@@ -72,7 +72,7 @@ tbody th{font-weight:500}
 th small{display:block;margin-left:1.85em;font-size:.82em;overflow-wrap:anywhere}
 .m tbody tr:not([class])>td{border-top-style:dashed}
 .m{table-layout:fixed;min-width:760px}.k1{width:27%}.k2{width:15%}.k3{width:168px}.k4{width:12%}.k5{width:15%}
-.m .chip{margin:0}.m th[scope=row]{padding-left:40px}.m .chip .dot{margin-left:-1.95em}.m th small{margin-left:0}
+.m th[scope=row]{padding-left:40px}.m .dot{margin-left:-1.95em}.m th small{margin-left:0}
 .n{text-align:right;font-variant-numeric:tabular-nums}
 .m td small{display:inline-block}
 .ch{padding:10px 4px 0}
@@ -82,9 +82,9 @@ th small{display:block;margin-left:1.85em;font-size:.82em;overflow-wrap:anywhere
 .cat{font-size:1.02rem;margin:22px 0 8px}.cat::first-letter{text-transform:uppercase}.cat small{margin-left:6px}
 .key{display:flex;flex-wrap:wrap;align-items:center;gap:2px 6px;color:var(--soft);font-size:.86rem}
 .key svg:not(:first-child){margin-left:12px}
-.c{display:block}.c .t{stroke:var(--track);stroke-width:6}.c .z{stroke:var(--zone);stroke-width:6}
-.c .l{stroke:var(--ink);stroke-width:2}.c .g{fill:var(--green);stroke:var(--card);stroke-width:1.5}
-.c .b{fill:var(--red);stroke:var(--card);stroke-width:1.5}.c .o{fill:var(--card);stroke:var(--soft);stroke-width:2}
+.c{display:block;width:160px;background:linear-gradient(var(--track),var(--track)) 50%/90% 6px no-repeat}
+.z{stroke:var(--zone);stroke-width:6}.l{stroke:var(--ink);stroke-width:2}.g{fill:var(--green);stroke:var(--card);stroke-width:1.5}
+.b{fill:var(--red);stroke:var(--card);stroke-width:1.5}.o{fill:var(--card);stroke:var(--soft);stroke-width:2}
 .t{fill:var(--track)}.s-red{fill:var(--red)}.s-unproven{fill:var(--unproven)}.s-hold{fill:var(--hold)}
 .s-waived{fill:var(--waived)}.s-green{fill:var(--green)}.s-left{fill:var(--left)}
 .sheet td,.sheet tbody th{height:46px;vertical-align:middle;border-left:1px solid var(--line)}
@@ -124,11 +124,11 @@ h1{font-size:2.1rem}.sign{width:46px;height:46px;font-size:24px}section{margin:3
 --waived:#5b338c;--waivedbg:#f1eaf9;--left:#454b52;--leftbg:#eceef1;--go:#12602f;--nogo:#a11d16}
 body{font-size:10.5pt;line-height:1.4}main,.top>*,footer{max-width:none;padding-left:0;padding-right:0}
 .top>.v{padding:14px 18px;border-radius:6px}
-.go>.v,.nogo>.v,.hold>.v,.guards>.v,.dot,svg,.sheet .group th,.note{print-color-adjust:exact;-webkit-print-color-adjust:exact}
+.go>.v,.nogo>.v,.hold>.v,.guards>.v,.dot,svg,.c,.sheet .group th,.note{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 section{margin:22px 0}h2{break-after:avoid}.cat,.key{break-after:avoid}.card,tr,figure{break-inside:avoid}
 .cv{content-visibility:visible}.scroll{overflow:visible;border-radius:0}
 .top{border:0}thead{display:table-header-group}th,td{padding:5px 8px}table{font-size:9.5pt}
-.m{min-width:0}.k3{width:112px}.m .c{width:104px}.m .ch{padding:6px 2px 0}.prov>div{padding:4px 0}
+.m{min-width:0}.k3{width:112px}.m .c{width:104px;background-size:90% 4px}.m .ch{padding:6px 2px 0}.prov>div{padding:4px 0}
 .sheet{break-before:page;break-after:page}.sheet table{font-size:9pt}.sheet td,.sheet tbody th{height:44px;padding:3px 5px}
 .nt{min-width:0;font-size:8.5pt}.sg{min-width:80px}.sheet thead th{white-space:normal}
 a{color:inherit}}
