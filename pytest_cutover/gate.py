@@ -77,6 +77,8 @@ class Gate:
         }
         _check_name(name)
         _check_unit(unit)
+        if self._redact.found_in_name(name) or self._redact.found_in_name(unit):
+            raise MeasurementError("the name or unit of a measurement holds what looks like a secret")
         kind, text = _value(value)
         self.measurements.append(
             Measurement(

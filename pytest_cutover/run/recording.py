@@ -12,7 +12,7 @@ import pytest
 from pytest_cutover.decision import judge_gate
 from pytest_cutover.errors import CutoverError, MeasurementError
 from pytest_cutover.gate import Gate
-from pytest_cutover.marker import gate_info
+from pytest_cutover.marker import InvalidMarkerError, gate_info
 from pytest_cutover.model import GateInfo, GateResult, Phase
 from pytest_cutover.reasons import Weight
 from pytest_cutover.run.alarm import Alarm, GateTimeout
@@ -124,16 +124,27 @@ class Recorder:
         for item in items:
             info = gate_info(item) if item.get_closest_marker(self.policy.phase) else None
             if info is not None:
+                self._refuse_secret(item)
                 self.deselected.append(info)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Read the markers of everything that will run."""
         for item in session.items:
+            self._refuse_secret(item)
             info = gate_info(item)
             if info is None:
                 self.others.append(item.nodeid)
             else:
                 self.states[item.nodeid] = GateState(info)
+
+    def _refuse_secret(self, item: pytest.Item) -> None:
+        """All evidence calls a gate by its node id: a secret in one cannot be left out."""
+        name, _, parameter = item.nodeid.partition("[")
+        if parameter and self.redact.found_in(parameter):
+            raise InvalidMarkerError(
+                f"{name}: a parameter holds what looks like a secret, and evidence names every parameter; "
+                "give parametrize ids=[...] without it"
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:

@@ -144,3 +144,32 @@ def test_supervised_run_keeps_them_too(tmp_path: Path) -> None:
     assert leaks(ran.text) == []
     for file in (f for f in ran.folder.rglob("*") if f.is_file()):
         assert leaks(file.read_text(errors="replace")) == [], file.name
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("-n", "2"), ("-k", "other")], ids=["alone", "xdist", "deselected"]
+)
+def test_node_id_that_holds_one_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """A node id is what all evidence calls a gate by, so it cannot be redacted."""
+    project = Project(tmp_path, {"SHOP_TOKEN": SECRETS["named"]})
+    project.write("pytest.ini", "[pytest]\n")
+    project.policy(["login", "other"], {"login": {"x": {"at_most": 1}}, "other": {"x": {"at_most": 1}}})
+    project.gates(f'''
+@pytest.mark.preflight
+@pytest.mark.gate("login")
+@pytest.mark.parametrize("token", ["{SECRETS["named"]}"])
+def test_login(gate, token):
+    gate.measure("x", 1)
+
+@pytest.mark.preflight
+@pytest.mark.gate("other")
+def test_other(gate):
+    gate.measure("x", 1)
+''')
+
+    ran = project.pytest("-m", "preflight", *arguments)
+
+    assert ran.code in (4, 11)
+    assert "parametrize ids=[...]" in ran.text
+    for file in (f for f in ran.folder.rglob("*") if f.is_file()):
+        assert leaks(file.read_text(errors="replace")) == [], file.name

@@ -178,6 +178,8 @@ class TestMeasure:
             ("m", 1, {"unit": " s"}, "expected a unit"),
             ("m", 1, {"unit": "s" * 33}, "expected a unit"),
             ("m", 1, {"unit": None}, "expected a unit"),
+            (f"login.{SECRET}", 1, {}, "looks like a secret"),
+            ("m", 1, {"unit": SECRET}, "looks like a secret"),
             ("m", 1, {"observed_at": datetime(2026, 1, 1)}, "expected a timezone-aware observed_at"),  # noqa: DTZ001
             ("m", 1, {"observed_at": "now"}, "expected a timezone-aware observed_at"),
             ("m", 1, {"samples": -1}, "samples as a count of 0 or more, got -1"),
