@@ -70,6 +70,7 @@ def decide(
     ends = [now + timedelta(seconds=policy.decision_ttl_s), *(w.waiver.expires_at for w in accepted.waivers)]
     if policy.expires_at is not None:
         ends.append(policy.expires_at)
+    ends += [bears_until(j, policy) for g in gates if g.carried_from for j in g.measurements if j.limit]
     return Decision(verdict, exit_code, now, min(ends), gates, ordered, accepted.waivers, accepted.guards)
 
 
@@ -98,8 +99,9 @@ def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> 
         yield Finding(problem.reason, problem.message, where=problem.where)
     if not record.complete and not any(p.reason.weight is Weight.UNPROVEN for p in record.problems):
         yield Finding(Reason.RUN_JOURNAL_INCOMPLETE, "the record is not complete")
-    if not record.results and not record.started:
-        yield Finding(Reason.RUN_NOTHING_SELECTED, "no gate was run")
+    if not record.started and all(r.carried_from for r in record.results):
+        why = "no gate was run" if not record.results else "no gate was run: all were carried"
+        yield Finding(Reason.RUN_NOTHING_SELECTED, why)
     if policy.runner is Runner.SUPERVISED and record.runner is not Runner.SUPERVISED:
         yield Finding(
             Reason.RUN_RUNNER,
@@ -261,6 +263,7 @@ def _inside(file: str, paths: Iterable[str]) -> bool:
 def _how_it_ran(info: GateInfo, results: Sequence[GateResult], started: int) -> list[tuple[Reason, str]]:
     """What the number of starts and ends says, before any of them is looked into."""
     out = []
+    started += sum(r.carried_from is not None for r in results)  # in the run that they come from
     if not started and not results:
         out.append((Reason.GATE_NOT_RUN, "collected, but never started"))
     if started > len(results):
@@ -305,6 +308,8 @@ def judge_gate(
             judged.append(JudgedMeasurement(measurement, limit, green))
             raw += reasons
         raw += [(r, m, {}) for r, m in _completeness(result, judged)]
+        if result.carried_from is not None:
+            raw += [(r, m, {}) for r, m in _borne(judged, policy, now)]
         if not phases:  # else what stopped it says it all
             raw += _absent(result, limits, judged)
     if not required and {reason for reason, _, _ in raw} == {Reason.GATE_SKIPPED}:
@@ -321,6 +326,7 @@ def judge_gate(
         duration_s=0.0 if result is None else result.duration_s,
         measurements=tuple(judged),
         findings=findings,
+        carried_from=None if result is None else result.carried_from,
     )
 
 
@@ -405,6 +411,23 @@ def _absent(
         yield Reason.LIMIT_UNMEASURED, f"{name} was not measured", {"measurement": name, "limit": text}
     if not limits and not any(j.limit is not None for j in judged):
         yield Reason.GATE_NO_MEASUREMENT, "passed without a measurement that a limit judges", {}
+
+
+def bears_until(judged: JudgedMeasurement, policy: EffectivePolicy) -> datetime:
+    """Until when a decision can rest on a carried measurement: carrying it gives it no second life."""
+    return judged.measurement.observed_at + timedelta(seconds=policy.decision_ttl_s)
+
+
+def _borne(
+    judged: Sequence[JudgedMeasurement], policy: EffectivePolicy, now: datetime
+) -> Iterator[tuple[Reason, str]]:
+    for j in judged:
+        if j.limit is not None and bears_until(j, policy) <= now:
+            age_s = (now - j.measurement.observed_at).total_seconds()
+            yield (
+                Reason.CARRIED_EXPIRED,
+                f"{j.measurement.name} was observed {age_s:.0f} s ago, a decision lasts {policy.decision_ttl_s:g} s",
+            )
 
 
 # -- one measurement -------------------------------------------------------------------------

@@ -207,6 +207,7 @@ class GateResult:
     attachments: tuple[Mapping[str, str], ...] = ()
     worker: str = "main"
     duration_s: float = 0.0
+    carried_from: str | None = None  # the id of the run in which it ran, when that was an earlier one
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,16 @@ class Subject:
 
     name: str
     digest: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The earlier run that this one was opened from, and the SHA-256 of its evidence in hex."""
+
+    run_id: str
+    nonce: str
+    report_digest: str
+    bundle_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +264,7 @@ class RunRecord:
     target: Mapping[str, str] = field(default_factory=dict)
     authors: tuple[str, ...] = ()  # of the change that is released, as the run was told
     guards_confirmed: str | None = None  # `waiver.guards_digest` of the guards that were injected
+    opened: Opened | None = None  # where carried results come from; they stand among `results`
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,6 +455,7 @@ class GateDecision:
     duration_s: float
     measurements: tuple[JudgedMeasurement, ...]
     findings: tuple[Finding, ...]
+    carried_from: str | None = None  # as its result says
 
     @property
     def waived(self) -> bool:

@@ -247,6 +247,18 @@ class Reason(Enum):
         "The evidence could not be written; a decision nobody can check is no GO.",
     )
 
+    # -- gates that are carried from an earlier run, as `--open` does
+    CARRIED_CHANGED = (
+        "carried.changed",
+        Weight.UNPROVEN,
+        "A gate that was carried from an earlier run was not collected again, or not as it was then.",
+    )
+    CARRIED_EXPIRED = (
+        "carried.expired",
+        Weight.UNPROVEN,
+        "What a carried gate measured is older than a decision may last: it can bear none any more.",
+    )
+
     # -- waivers and guards: why a waiver that was given does not count, and what a GO still waits for
     WAIVER_UNUSABLE = ("waiver.unusable", Weight.NOTE, "A waiver that was given cannot be read.")
     WAIVER_UNTRUSTED = (

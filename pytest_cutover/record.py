@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -16,6 +17,7 @@ from pytest_cutover.model import (
     GateResult,
     Limit,
     Measurement,
+    Opened,
     Phase,
     Problem,
     Runner,
@@ -71,12 +73,15 @@ class _Reader:
         self.started: dict[str, int] = {}
         self.others: set[str] = set()
         self.results: list[GateResult] = []
+        self.to_carry = 0  # so many gate.carried follow the first line, and none comes later
+        self.carried: dict[GateInfo, GateResult] = {}
         self.told = 0
         self.expected = 0
         self.digest = hashlib.sha256()
         self.at: datetime | None = None
         self.guards: str | None = None
         self.handlers = {
+            "gate.carried": self.on_gate_carried,
             "run.collected": self.on_collected,
             "gate.started": self.on_gate_started,
             "gate.finished": self.on_gate_finished,
@@ -124,9 +129,13 @@ class _Reader:
             self.tail is not None and kind not in _AFTER_END
         ):
             raise ValueError(f"{kind} after the end of the run")
+        if self.to_carry and kind != "gate.carried":
+            self.damaged(f"journal line {number + 1}: {self.to_carry} gates more were to be carried")
+            self.to_carry = 0
         if kind == "run.started":
             _head_values(event)  # raises now, while the line number is known
             self.head = event
+            self.to_carry = _to_carry(event)
             for unusable in event.get("unusable_waivers", []):
                 message, where = _typed(unusable["reason"], str), _typed(unusable["file"], str)
                 self.problems.append(Problem(Reason.WAIVER_UNUSABLE, message, where))
@@ -145,6 +154,17 @@ class _Reader:
         self.others.update(_typed(n, str) for n in _typed(event["others"], list))
         self.collected.update(gates)
         self.deselected.update(dropped)
+
+    def on_gate_carried(self, event: Mapping[str, Any]) -> None:
+        if not self.to_carry:
+            raise ValueError("a gate is carried that the beginning of the run does not announce")
+        self.to_carry -= 1
+        info, result = gate_info(event["gate"]), gate_result(event["result"])
+        for time in (event["started_at"], event["finished_at"]):
+            parse_rfc3339(time)
+        if result.nodeid != info.nodeid or any(info.nodeid == other.nodeid for other in self.carried):
+            raise ValueError(f"{info.nodeid} is carried twice, or with the result of another gate")
+        self.carried[info] = replace(result, carried_from=_typed(event["run_id"], str))
 
     def on_gate_started(self, event: Mapping[str, Any]) -> None:
         nodeid = _typed(event["nodeid"], str)
@@ -239,6 +259,10 @@ class _Reader:
                     f"{stray[0]} ran, and no worker reported to have collected it",
                 )
             )
+        for info in self.carried:
+            if self.collected.get((info.key, info.nodeid)) != info:
+                message = f"{info.key} was carried, and is not collected as it was in the run it comes from"
+                self.problems.append(Problem(Reason.CARRIED_CHANGED, message, info.nodeid))
 
     def record(self) -> RunRecord:
         self.finish()
@@ -250,7 +274,7 @@ class _Reader:
             collected=tuple(self.collected.values()),
             deselected=tuple(i for k, i in self.deselected.items() if k not in self.collected),
             started=self.started,
-            results=tuple(self.results),
+            results=(*self.carried.values(), *self.results),
             problems=tuple(self.problems),
             complete=not any(p.reason in incomplete for p in self.problems),
             guards_confirmed=self.guards,
@@ -294,7 +318,21 @@ def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
         "target": dict(event["target"]),
         # Evidence of the first days has none; without authors no waiver counts.
         "authors": tuple(_typed(a, str) for a in _typed(event.get("authors", []), list)),
+        "opened": _opened(event.get("opened")),
     }
+
+
+def _opened(value: Any) -> Opened | None:
+    return None if value is None else Opened(*_OPENED(value)[:-1])
+
+
+def _to_carry(event: Mapping[str, Any]) -> int:
+    """How many gates the run says that it carries."""
+    value = event.get("opened")
+    count: int = 0 if value is None else _OPENED(value)[-1]
+    if value is not None and count < 1:
+        raise ValueError("a run is opened to carry at least one gate")
+    return count
 
 
 def gate_result(event: Mapping[str, Any]) -> GateResult:
@@ -340,6 +378,7 @@ class _Fields:
 _RESULT = _Fields(
     nodeid=str, worker=str, attempt=int, measured=int, reported=int, phases=list, measurements=list
 )
+_OPENED = _Fields(run_id=str, nonce=str, report=str, bundle=str, carried=int)
 _INFO = _Fields(id=str, key=str, nodeid=str, file=str, line=int, title=str)
 _MEASUREMENT = _Fields(name=str, value=str, unit=str, observed_at=str)
 

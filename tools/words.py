@@ -39,6 +39,7 @@ PYTEST_EXIT_CODES: dict[int, str] = {
 }
 
 VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
+    ("`init`", "done", "", "a file cannot be read or written"),
     ("`verify`", "valid", "invalid", "the evidence or the trust file cannot be read"),
     ("`admit`", "admitted", "refused", "the evidence or the trust file cannot be read"),
     ("`explain`", "it was a GO", "it was not", "the evidence cannot be read or does not verify"),
@@ -178,6 +179,8 @@ REASONS: dict[Reason, str] = {
     Reason.POLICY_CHANGED: "Judge with the policy, plan and environment the run was made for, or run again.",
     Reason.POLICY_EMPTY: "List the gates that the plan requires.",
     Reason.KEY_DEVELOPMENT: "Set `CUTOVER_KEY`: [options](options.md).",
+    Reason.CARRIED_CHANGED: "Run the plan without `--open`. Do not deselect a gate that is carried: it must be collected.",
+    Reason.CARRIED_EXPIRED: "Run the plan without `--open`.",
     Reason.WAIVER_UNUSABLE: "Repair the file, or remove it: `cutover waivers show FILE` says what is wrong.",
     Reason.WAIVER_UNTRUSTED: 'Add the signer\'s key to the trust file, with a person and the role "waiver", if it should count.',
     Reason.WAIVER_FOREIGN: "Ask for a waiver of this very change set and environment.",

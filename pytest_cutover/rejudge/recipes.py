@@ -84,6 +84,7 @@ _RUN_WORDS = {
     Reason.RUN_CLOCK: "clocks that go backwards during the run",
     Reason.GATE_CODE_CHANGED: "changing the gate code while the run is under way",
     Reason.GATE_INVALID: "gates whose marker cannot be used",
+    Reason.CARRIED_CHANGED: "carried gates that are not collected as they were",
 }
 
 
@@ -252,10 +253,18 @@ def _run_at_all(case: Case, finding: Finding) -> Proposal:
 
 def _run_once(case: Case, finding: Finding) -> Proposal:
     def apply(case: Case) -> Case:
-        last = tuple(replace(r, attempt=1) for r in case.record.results[-1:])
+        last = tuple(replace(r, attempt=1, carried_from=None) for r in case.record.results[-1:])
         return edits.record(case, results=last, started={r.nodeid: 1 for r in last} or case.record.started)
 
     return Proposal("the gate's run", apply, finding.message, "one clean run")
+
+
+def _run_anew(case: Case, finding: Finding) -> Proposal:
+    def apply(case: Case) -> Case:
+        fresh = _run_once(case, finding).apply(case)
+        return edits.measurements(fresh, lambda found: [replace(m, observed_at=case.at) for m in found])
+
+    return Proposal("the gate's run", apply, finding.message, "run anew, not carried")
 
 
 def _recorded_whole(case: Case, finding: Finding) -> Proposal:
@@ -456,6 +465,7 @@ _RECIPES: dict[Reason, Callable[[Case, Finding], Proposal | None]] = {
     Reason.GATE_NOT_RUN: _run_at_all,
     Reason.GATE_NOT_FINISHED: _run_at_all,
     Reason.GATE_RERUN: _run_once,
+    Reason.CARRIED_EXPIRED: _run_anew,
     Reason.GATE_RECORD_INCOMPLETE: _recorded_whole,
     Reason.GATE_DUPLICATE: _one_holder,
     Reason.GATE_CODE_OUTSIDE: _inside_pinned_code,

@@ -159,6 +159,38 @@ def gate_finished(
     }
 
 
+OPENED = {
+    "run_id": "20261121T084000.000Z-0a0b0c0d",
+    "nonce": "3e" * 16,
+    "report": "d" * 64,
+    "bundle": "e" * 64,
+    "carried": 1,
+}
+"""What a run that carries one gate says in its first line."""
+
+
+def gate_carried(key: str = "ready", *measured: Event, gate: Event | None = None, **changes: Any) -> Event:
+    """A gate that ran in the run that was opened, and is green by what it measured there."""
+    result = {k: v for k, v in gate_finished(key, *measured).items() if k not in ("event", "at")}
+    return {
+        "event": "gate.carried",
+        "at": AT,
+        "run_id": OPENED["run_id"],
+        "gate": gate or info(key),
+        "started_at": AT,
+        "finished_at": AT,
+        "result": result,
+        **changes,
+    }
+
+
+def opened_run(*carried: Event) -> list[Event]:
+    """A run in which `ready` ran, and `seen` (or these) was carried."""
+    given = list(carried) or [gate_carried("seen")]
+    first = started(opened={**OPENED, "carried": len(given)})
+    return [first, *given, collected("ready", "seen"), *gates("ready"), finished()]
+
+
 def problem(code: str, message: str = "something happened", where: str | None = None) -> Event:
     return {"event": "run.problem", "at": AT, "code": code, "message": message, "where": where}
 

@@ -17,11 +17,13 @@ from tests.unit.journals import (
     clean_run,
     collected,
     finished,
+    gate_carried,
     gate_finished,
     gate_started,
     info,
     limit,
     measurement,
+    opened_run,
     phase,
     policy,
     problem,
@@ -137,6 +139,11 @@ SCENARIOS = {
     "shard.unnamed": case(shards=("eu", "us")),
     "shard.foreign": case([started(shard="mars"), *clean_run()[1:]], shards=("eu", "us")),
     "shard.partial": case([started(shard="eu"), *clean_run()[1:]], shards=2),
+    "carried.expired": case(
+        opened_run(gate_carried("seen", measurement(observed_at=rfc3339(NOW - timedelta(minutes=10))))),
+        policy("ready", "seen", decision_ttl_s=600.0),
+    ),
+    "carried.changed": case(opened_run(gate_carried("seen", gate=info("seen", line=13)))),
     "key.development": case([started(signer="development"), *clean_run()[1:]], development_key=False),
 }
 
