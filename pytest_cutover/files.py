@@ -38,6 +38,36 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> bool:
+    """Put `data` at `path`, whole or not at all; False when the name is taken, by whatever it is.
+
+    Raises:
+        AdapterError: it cannot be written.
+    """
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)  # unlike rename, never replaces
+        except FileExistsError:
+            return False
+        sync_folder(path.parent)
+    except OSError as exc:
+        raise AdapterError(
+            f"cannot write {path}: {exc.strerror or exc}", hint="is the disk full, or the folder read-only?"
+        ) from exc
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return True
+
+
 def read_regular(path: Path) -> bytes:
     """The bytes of a regular file: never those behind a link, and never waiting for what a pipe may bring.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERBS = {
+    "init": "put a first gate, its policy and a CI job into a repository",
     "run": "run a plan's gates under a trusted parent, decide and sign",
     "verify": "prove that evidence is whole, unchanged and signed",
     "admit": "say whether a digest may go into an environment now",

@@ -69,6 +69,7 @@ MAY_IMPORT = {
     "report": VOCABULARY | {"record", "decision", "run"},
     "hookspecs": set(),
     "declared": VOCABULARY | {"strictjson", "phases", "policy", "sources"},
+    "starter": {"errors", "policy", "sources", "__init__"},
     "plugin": {"hookspecs", "run", "declared"},
     "run": VOCABULARY
     | {"files", "redact", "phases", "marker", "gate", "fixtures", "record", "decision", "waiver", "sources"}

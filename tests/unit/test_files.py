@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cutover.errors import AdapterError
-from pytest_cutover.files import sync_folder, write_atomic
+from pytest_cutover.files import sync_folder, write_atomic, write_new
 
 
 def fail(*_: object) -> None:
@@ -64,6 +64,44 @@ class TestWriteAtomic:
 
         with pytest.raises(AdapterError, match="cannot write"):
             write_atomic(tmp_path / "var/report.json", b"new")
+
+
+class TestWriteNew:
+    """A name that is taken stays as it is."""
+
+    def test_new_file_in_a_new_folder(self, tmp_path: Path) -> None:
+        assert write_new(tmp_path / "a/gate.py", b"x", mode=0o640)
+
+        assert (tmp_path / "a/gate.py").read_bytes() == b"x"
+        assert stat.S_IMODE((tmp_path / "a/gate.py").stat().st_mode) == 0o640
+        assert os.listdir(tmp_path / "a") == ["gate.py"]  # noqa: PTH208 # hidden files count
+
+    @pytest.mark.parametrize("taken", ["file", "folder", "link", "broken link"])
+    def test_whatever_is_there_is_kept(self, tmp_path: Path, taken: str) -> None:
+        path, other = tmp_path / "gate.py", tmp_path / "other"
+        if taken == "folder":
+            path.mkdir()
+        elif taken == "file":
+            path.write_bytes(b"theirs")
+        else:
+            path.symlink_to(other)
+        if taken == "link":
+            other.write_bytes(b"theirs")
+        before = sorted(tmp_path.iterdir())
+
+        assert not write_new(path, b"ours")
+
+        assert sorted(tmp_path.iterdir()) == before
+        assert [p.read_bytes() for p in before if p.is_file()] in ([], [b"theirs"], [b"theirs"] * 2)
+
+    @pytest.mark.parametrize("call", ["fsync", "fchmod", "fdopen", "link"])
+    def test_failure_leaves_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+        monkeypatch.setattr(os, call, fail)
+
+        with pytest.raises(AdapterError, match=r"cannot write .*gate\.py: No space left on device"):
+            write_new(tmp_path / "gate.py", b"ours")
+
+        assert os.listdir(tmp_path) == []  # noqa: PTH208 # hidden files count
 
 
 class TestSyncFolder:
