@@ -6,14 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.real.servers import REQUIRE, Server, need, wait_until
 
-if TYPE_CHECKING:
-    from pathlib import Path
+
+def command_of(pid: int) -> str:
+    """What the process runs; Linux."""
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def is_running(pid: int) -> bool:
@@ -64,7 +66,8 @@ class TestServer:
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as run:
             assert run.stdout is not None
             pid = int(run.stdout.readline())
-            assert is_running(pid)
+            # Until setpriv has become the server, the kernel was not asked to end it.
+            wait_until(lambda: command_of(pid) == "sleep", "the server starts")
             run.kill()
 
         wait_until(lambda: not is_running(pid), "the server ends")
