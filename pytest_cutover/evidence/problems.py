@@ -107,6 +107,24 @@ class ProblemCode(Enum):
         "No key of the trust anchor that may waive here signed a waiver that counted, or other persons did.",
     )
 
+    # -- a run that was opened from an earlier one
+    OPENED_MISSING = (
+        "opened.missing",
+        "The run carries gates from an earlier run, and that run's evidence is not in the report; or the reverse.",
+    )
+    OPENED_INVALID = (
+        "opened.invalid",
+        "The evidence of the run from which gates were carried does not verify.",
+    )
+    OPENED_UNFIT = (
+        "opened.unfit",
+        "No gate may be carried from that run: it was made for something else, or was not whole.",
+    )
+    OPENED_DISAGREES = (
+        "opened.disagrees",
+        "A carried gate is not what the journal of the run it comes from says.",
+    )
+
     # -- the decision
     DECISION_INPUTS = (
         "decision.inputs",

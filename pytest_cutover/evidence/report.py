@@ -1,7 +1,8 @@
 """report.json: one run in plain JSON, for people and tools; the bundle signs its digest.
 
 Layout (format 1): top-level keys one per line, journal events verbatim, one per line. A journal line that
-is not JSON, or was cut off, is kept as `{"damaged_base64": "…"}`; the journal comes back byte for byte.
+is not JSON, or was cut off, is kept as `{"damaged_base64": "…"}`; the journal comes back byte for byte. A run
+that was opened from an earlier one ends with that run's bundle and report, verbatim too.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.opened import OpenedEvidence
 from pytest_cutover.evidence.statements import encode, text_of, texts
 from pytest_cutover.evidence.waivers import given_from_json, given_to_json
 from pytest_cutover.model import EffectivePolicy, rfc3339
@@ -34,6 +36,11 @@ FLEET_KIND = "pytest-cutover fleet report"
 
 _JOURNAL = b'\n"journal":[\n'
 _END = b"\n]}\n"
+_OPENED = (
+    b'\n],\n"opened":{"bundle":[\n'  # no line of a journal or bundle holds a newline, so it is found once
+)
+_OPENED_REPORT = b'\n],\n"report":\n'
+_OPENED_END = b"}}\n"
 _DAMAGED = re.compile(rb'\{"damaged_base64":"([A-Za-z0-9+/]*={0,2})"\}')
 
 
@@ -47,6 +54,7 @@ class Report:
     decision: Mapping[str, Any]
     journal: tuple[bytes, ...]
     waivers: tuple[GivenWaiver, ...] = ()
+    opened: OpenedEvidence | None = None
 
 
 def build_report(
@@ -57,10 +65,11 @@ def build_report(
     *,
     signed: bool,
     waivers: Sequence[GivenWaiver] = (),
+    opened: OpenedEvidence | None = None,
 ) -> bytes:
     """The report's bytes; `events` are the journal's lines as they were written, each with its newline.
 
-    `waivers` are all that were given, also those that do not count.
+    `waivers` are all that were given, also those that do not count; `opened` is what carried gates come from.
     """
     limits: dict[int, str] = {}
     gates = [_gate(g, limits) for g in decision.gates]
@@ -81,9 +90,19 @@ def build_report(
             b'"findings":%b,\n"gates":%b},' % (by_line(findings), by_line(gates)),
             _JOURNAL,
             b",\n".join(_journal_lines(events, record)),
-            _END,
+            _END if opened is None else _opened_section(opened),
         )
     )
+
+
+def _opened_section(opened: OpenedEvidence) -> bytes:
+    bundle = opened.bundle.removesuffix(b"\n").replace(b"\n", b",\n")
+    return b"".join((_OPENED, bundle, _OPENED_REPORT, opened.report.removesuffix(b"\n"), _OPENED_END))
+
+
+def chain_length(report: bytes) -> int:
+    """How many runs the run of this report was opened from, one from the other."""
+    return report.count(_OPENED)
 
 
 def is_fleet_report(data: bytes) -> bool:
@@ -110,10 +129,18 @@ def run_summary(record: RunRecord) -> dict[str, Any]:
         "complete": record.complete,
         "collected": len(record.collected),
         "deselected": len(record.deselected),
-        "finished": len(record.results),
+        "finished": sum(r.carried_from is None for r in record.results),
         "versions": texts(record.versions),
         "target": texts(record.target),
+        **_opened_summary(record),
     }
+
+
+def _opened_summary(record: RunRecord) -> dict[str, Any]:
+    if record.opened is None:
+        return {}
+    carried = sum(r.carried_from is not None for r in record.results)
+    return {"opened": record.opened.run_id, "carried": carried}
 
 
 def read_report(data: bytes) -> Report:
@@ -123,6 +150,7 @@ def read_report(data: bytes) -> Report:
         EvidenceError: not a report of format 1.
     """
     head, found, rest = data.partition(_JOURNAL)
+    rest, opened = _split_opened(rest)
     if not found or not rest.endswith(_END[1:]):
         raise EvidenceError("expected a report that ends with its journal")
     try:
@@ -144,7 +172,20 @@ def read_report(data: bytes) -> Report:
         document["decision"],
         _journal(rest[: -len(_END)] if rest != _END[1:] else b""),
         _waivers(document.get("waivers", [])),
+        opened,
     )
+
+
+def _split_opened(rest: bytes) -> tuple[bytes, OpenedEvidence | None]:
+    """What follows the journal's beginning, up to its end, and the evidence of the run that was opened."""
+    journal, found, opened = rest.partition(_OPENED)
+    if not found:
+        return rest, None
+    bundle, found, report = opened.partition(_OPENED_REPORT)
+    if not found or not report.endswith(_OPENED_END):
+        raise EvidenceError("expected a report that ends with the report of the run that was opened")
+    evidence = OpenedEvidence(bundle.replace(b",\n", b"\n") + b"\n", report.removesuffix(_OPENED_END) + b"\n")
+    return journal + _END, evidence
 
 
 def _waivers(value: Any) -> tuple[GivenWaiver, ...]:
@@ -186,7 +227,8 @@ def _gate(gate: GateDecision, limits: dict[int, str]) -> str:
     return (
         f'{{"gate":{quote(gate.key)},"title":{quote(gate.title)},"required":{_word(gate.required)},'
         f'"green":{_word(gate.green)},"category":{_word(gate.category)},"owner":{_word(gate.owner)},'
-        f'"duration_s":{duration},"measurements":[{measurements}],"findings":[{findings}]}}'
+        f'"duration_s":{duration},"measurements":[{measurements}],"findings":[{findings}]'
+        + (f',"carried_from":{quote(gate.carried_from)}}}' if gate.carried_from is not None else "}")
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_cutover.evidence.envelope import EnvelopeSigner
+    from pytest_cutover.evidence.opened import OpenedEvidence
     from pytest_cutover.model import Decision, EffectivePolicy, RunRecord
     from pytest_cutover.waiver import GivenWaiver
 
@@ -48,8 +49,11 @@ def seal(
     decision: Decision,
     signer: EnvelopeSigner | None,
     waivers: Sequence[GivenWaiver] = (),
+    opened: OpenedEvidence | None = None,
 ) -> Sealed:
     """The report over the journal `events`, and the bundle that signs it.
+
+    The report holds the evidence of the run that was `opened`, so that one cannot be kept without the other.
 
     The policy's envelope is kept in canonical form: same payload, same signatures, and what surrounds
     them, which no signature covers, written anew.
@@ -57,7 +61,9 @@ def seal(
     Raises:
         EvidenceError: `policy_envelope` is not an envelope.
     """
-    report = build_report(events, record, policy, decision, signed=signer is not None, waivers=waivers)
+    report = build_report(
+        events, record, policy, decision, signed=signer is not None, waivers=waivers, opened=opened
+    )
     if signer is None:
         return Sealed(report, None)
     digest = hashlib.sha256(report).hexdigest()

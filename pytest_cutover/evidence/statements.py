@@ -147,9 +147,26 @@ def gate_evidence(
         "complete": record.complete,
         **({"authors": list(record.authors)} if record.authors else {}),
         **({} if record.guards_confirmed is None else {"guards_confirmed": record.guards_confirmed}),
+        **_opened(record, decision),
     }
     body = b'%b,"measurements":%b}' % (encode(predicate)[:-1], _measurements(decision))
     return statement(record, report_digest, GATE_EVIDENCE, body)
+
+
+def _opened(record: RunRecord, decision: Decision) -> dict[str, Any]:
+    """The run that was opened, and which gates come from which run; nothing where none was."""
+    if record.opened is None:
+        return {}
+    opened = record.opened
+    return {
+        "opened": {
+            "run_id": opened.run_id,
+            "nonce": opened.nonce,
+            "report": {"sha256": opened.report_digest},
+            "bundle": {"sha256": opened.bundle_digest},
+        },
+        "carried": [{"gate": g.key, "run_id": g.carried_from} for g in decision.gates if g.carried_from],
+    }
 
 
 def decision_summary(

@@ -184,6 +184,7 @@ class Verifier:
         if claims is not None and parsed is not None and record is not None:
             self.policy(policy, parsed, claims)
             self.agreement(claims, parsed, record, raws)
+            self.opened(claims, parsed, record)
         if claims is not None and self.at is not None:
             self.problems += time_problems(claims, tuple(self.signers.values()), self.at)
         return Verification(
@@ -414,6 +415,17 @@ class Verifier:
             elif found.persons != told.persons:
                 message = f"{', '.join(found.persons)} signed the waiver {told.waiver.ticket}, told was {', '.join(told.persons)}"
                 self.problem(ProblemCode.WAIVER_SIGNATURE, message)
+
+    def opened(self, claims: DecisionClaims, report: Report, record: RunRecord) -> None:
+        """The evidence of the run from which gates were carried, which is part of the report."""
+        if record.opened is None and report.opened is None:
+            return
+        from pytest_cutover.evidence.opened_verify import opened_problems
+
+        try:
+            self.problems += opened_problems(self.anchor, claims, report, record)
+        except Exception as exc:  # as above: a journal may hold anything
+            self.problem(ProblemCode.OPENED_INVALID, told(exc))
 
     def verdicts(self, claims: DecisionClaims, report: Report | FleetReport, again: Decision) -> None:
         signed = (claims.verdict.value, int(claims.exit_code), rfc3339(claims.expires_at))
