@@ -80,6 +80,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         help="who wrote the change; may be repeated; default: CUTOVER_AUTHORS, then the policy's change",
     )
+    add(
+        "--cutover-open",
+        action="store_true",
+        help="run again only what is red, stale or missing in the newest run, and carry the rest from it",
+    )
     add("--report", metavar="PATH", dest="cutover_report", help="put a copy of report.json there")
     add("--cutover-junit", metavar="PATH", help="write a JUnit file of the gates there")
     add("--cutover-code-quality", metavar="PATH", help="write GitLab's code quality report there")

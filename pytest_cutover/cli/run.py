@@ -46,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
             report=options.report,
             waivers=options.waiver or (),
             authors=options.author or (),
+            only_open=options.open,
         ),
         os.environ,
         Path.cwd(),
@@ -94,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
     add("--waiver", metavar="FILE", action="append", help="a signed waiver; may be repeated")
     add("--author", metavar="PERSON", action="append", help="who wrote the change; may be repeated")
+    add(
+        "--open",
+        action="store_true",
+        help="run again only what is red, stale or missing in the newest run, and carry the rest from it",
+    )
     add("--report", metavar="PATH", help="put a copy of report.json there")
     add("--junit", metavar="PATH", help="write a JUnit file of the gates there")
     add("--code-quality", metavar="PATH", help="write GitLab's code quality report there")

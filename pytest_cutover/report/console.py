@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import judge_gate
-from pytest_cutover.record import gate_result
+from pytest_cutover.record import gate_info, gate_result
 from pytest_cutover.report.progress import Progress, is_wanted
 from pytest_cutover.report.terminal import (
     Style,
@@ -20,7 +21,7 @@ from pytest_cutover.report.terminal import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pytest
 
@@ -50,6 +51,20 @@ class Console:
         self._reporter._show_progress_info = False  # there is no public way to say it
         if total and is_wanted(self._config, self._reporter, os.environ):
             self.progress = Progress(self._reporter._tw, self._style, total)
+
+    def carried(self, gates: Sequence[Mapping[str, Any]]) -> None:
+        """Print the lines of gates that an earlier run measured."""
+        told: str | None = None
+        for carried in gates:
+            info = gate_info(carried["gate"])
+            result = replace(gate_result(carried["result"]), carried_from=carried["run_id"])
+            if result.carried_from != told:
+                told = result.carried_from
+                self._write(self._style.plain(f"carried from {told}:"))
+            judged = judge_gate(
+                info, result, self._policy, datetime.now(UTC), required=info.id in self._required
+            )
+            self._write(gate_line(judged, self._style, duration_s=result.duration_s))
 
     def gate_ended(self, gate: GateInfo, fields: Mapping[str, Any]) -> None:
         """Print a gate's lines, judged by the same rule as the decision."""

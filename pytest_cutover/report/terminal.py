@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from pytest_cutover.run.context import RunContext
 
 _SIGNS = {"green": "✓", "red": "✗", "unproven": "!", "hold": "…", "waived": "⚑", "left": "–"}
+_CARRIED = "↺"
+"""The sign of a green gate that an earlier run measured."""
+
 _ASCII = {
     "✓": "ok",
     "✗": "X",
@@ -24,6 +28,7 @@ _ASCII = {
     "…": "~",
     "⚑": "w",
     "–": "-",
+    "↺": "c",
     "·": "|",
     "→": "->",
     "─": "-",
@@ -99,9 +104,16 @@ def gate_line(gate: GateDecision, style: Style, *, duration_s: float) -> str:
     else:
         text = finding_text(serious[0])
         text += f" (and {len(serious) - 1} more)" if len(serious) > 1 else ""
-    sign = style.paint(_SIGNS[state], state)
-    time = style.paint(f"{duration_s:.2f}s", "dim")
+    carried = gate.carried_from is not None and state == "green"
+    sign = style.paint(_CARRIED if carried else _SIGNS[state], state)
+    time = f"{duration_s:.2f}s" if gate.carried_from is None else f"observed {observed(gate):%H:%M:%S} UTC"
+    time = style.paint(time, "dim")
     return f"{sign} {style.plain(gate.key):<{_NAME_WIDTH}} {style.plain(text)}  {time}"
+
+
+def observed(gate: GateDecision) -> datetime:
+    """When the oldest of its measurements was observed; the epoch for a gate that has none."""
+    return min((j.measurement.observed_at for j in gate.measurements), default=datetime.fromtimestamp(0, UTC))
 
 
 def gate_extras(
@@ -147,6 +159,8 @@ def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iter
         for state, word in (("waived", "waived"), ("left", "not applicable"))
         if states[state]
     )
+    carried = sum(g.carried_from is not None for g in decision.gates)
+    left += f", {carried} carried" if carried else ""
     title = style.paint(decision.verdict.value, state, "bold")
     where = style.plain(f"{policy.plan} → {policy.environment}")
     yield f"{title}  {where}  {states['green']} of {judged} gates green{left}  exit {int(decision.exit_code)}"
@@ -194,6 +208,11 @@ def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sea
     yield style.plain(
         f"policy    {policy.name} v{policy.version} ({policy.signature.value}) · runner {context.runner.value}"
     )
+    carried = [g for g in decision.gates if g.carried_from is not None]
+    if carried:
+        oldest = min(map(observed, carried))
+        runs = ", ".join(dict.fromkeys(str(g.carried_from) for g in carried))
+        yield style.plain(f"carried   from {runs} · the oldest observed {oldest:%H:%M:%S} UTC")
     pinned = "pinned" if policy.gate_code_digest else "not pinned"
     yield from _terms(decision, style)
     yield style.plain(f"gate code {context.gate_code_digest} ({pinned})")

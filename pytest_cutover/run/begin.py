@@ -64,6 +64,7 @@ class Begun:
             "policy": self.context.policy.to_json(),
             "targets": dict(self.targets),
             "supervised": self.context.runner is Runner.SUPERVISED,
+            "carried": [] if self.context.opening is None else list(self.context.opening.gates),
         }
 
     def stop(self) -> None:
@@ -104,6 +105,7 @@ def begin(context: RunContext) -> Begun:
 
 def _write_first(begun: Begun) -> None:
     context, policy = begun.context, begun.context.policy
+    opening = context.opening
     begun.journal.write(
         "run.started",
         format=FORMAT,
@@ -123,7 +125,13 @@ def _write_first(begun: Begun) -> None:
         versions=dict(context.versions),
         target=begun.targets,
         pid=os.getpid(),
+        **({} if opening is None else {"opened": opening.announced()}),
     )
+    if opening is not None:
+        # Here, before any gate code runs: a supervising parent finds its own beginning again, byte for byte.
+        for gate in opening.gates:
+            begun.journal.write("gate.carried", **gate)
+        opening.bring_attachments(context.run_dir)
 
 
 def _remove(journal: Journal) -> None:

@@ -74,6 +74,7 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
             decision=conclusion.decision,
             signer=context.signer,
             waivers=context.waivers,
+            opened=None if context.opening is None else context.opening.evidence,
         )
         write_atomic(context.run_dir / "report.json", sealed.report)
         if context.report is not None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.policy.load import GuardRule, SubjectRule
+    from pytest_cutover.run.opening import Opening
     from pytest_cutover.waiver import GivenWaiver
 
 EMBEDDED = "embedded"
@@ -45,6 +46,7 @@ class RunOptions:
     report: str | None = None
     waivers: Sequence[str] = ()
     authors: Sequence[str] = ()
+    only_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class RunContext:
     unusable_waivers: tuple[tuple[str, str], ...] = ()  # file, reason
     authors: tuple[str, ...] = ()  # of the change that is released
     guards: GuardRule | None = None
+    opening: Opening | None = None  # the run that gates are carried from
 
     @property
     def signer_kind(self) -> SignerKind:
@@ -89,7 +92,7 @@ def prepare(
     """Resolve everything a run needs. Nothing is written but, where there is no key at all, a development key.
 
     Raises:
-        ConfigError: policy, key, trust file, subject or environment cannot be used.
+        ConfigError: policy, key, trust file, subject or environment cannot be used; or nothing is open.
     """
     from pytest_cutover.keys.signer import load_signer
     from pytest_cutover.keys.trust import find_anchor
@@ -114,7 +117,7 @@ def prepare(
     )
     authors = find_authors(options.authors, environ, loaded.profile.change_git, rootdir) if waivers else []
     run_id = new_run_id(now)
-    return RunContext(
+    context = RunContext(
         run_id=run_id,
         nonce=secrets.token_hex(16),
         rootdir=rootdir,
@@ -136,6 +139,11 @@ def prepare(
         authors=tuple(authors),
         guards=loaded.profile.guards,
     )
+    if not options.only_open:
+        return context
+    from pytest_cutover.run.opening import opened
+
+    return opened(context, anchor, now, say)
 
 
 def new_run_id(now: datetime) -> str:

@@ -113,7 +113,9 @@ class GateRun:
         self._session = session
         try:
             with gc_paused():
-                return (yield)
+                result = yield
+            self.console.carried(self._handed["carried"])
+            return result
         finally:
             self.stand_outside()
 
@@ -129,7 +131,9 @@ class GateRun:
         except InvalidMarkerError as exc:
             self.tell(Reason.GATE_INVALID, str(exc))
             raise
-        self.console.begin(0 if self._recorder is None else len(self._recorder.states))
+        self.console.begin(
+            0 if self._recorder is None else len(self._recorder.states) - len(self._handed["carried"])
+        )
         if sys.flags.optimize:
             self.tell(Reason.RUN_ASSERTS_OFF, "Python runs with -O: assertions are off")
         if self._recorder is not None:

@@ -100,6 +100,7 @@ class Recorder:
         attachments: Path | None,
         redactor: Redactor,
         deadline: float,
+        carried: frozenset[str] = frozenset(),
     ) -> None:
         self.policy = policy
         self.worker = worker
@@ -112,6 +113,7 @@ class Recorder:
         self._required = frozenset(r.gate for r in policy.requires)
         self._current: GateState | None = None
         self._alarm = Alarm(policy.gate_timeout_s, deadline)
+        self.carried = carried  # node ids of gates that an earlier run measured
 
     @property
     def collected(self) -> list[GateInfo]:
@@ -127,8 +129,9 @@ class Recorder:
                 self._refuse_secret(item)
                 self.deselected.append(info)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Read the markers of everything that will run."""
+        """Read the markers of everything that will run, and of what is carried, which is collected and no more."""
         for item in session.items:
             self._refuse_secret(item)
             info = gate_info(item)
@@ -136,6 +139,8 @@ class Recorder:
                 self.others.append(item.nodeid)
             else:
                 self.states[item.nodeid] = GateState(info)
+        if self.carried:
+            session.items[:] = [item for item in session.items if item.nodeid not in self.carried]
 
     def _refuse_secret(self, item: pytest.Item) -> None:
         """All evidence calls a gate by its node id: a secret in one cannot be left out."""

@@ -168,6 +168,7 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
                 report=option.cutover_report,
                 waivers=option.cutover_waiver or (),
                 authors=option.cutover_author or (),
+                only_open=option.cutover_open,
             ),
             os.environ,
             config.rootpath,

@@ -40,6 +40,7 @@ def start_recorder(config: pytest.Config, handed: Mapping[str, Any], worker: str
         attachments=Path(handed["run_dir"]) / "attachments",
         redactor=Redactor(os.environ),
         deadline=time.monotonic() + policy.run_deadline_s,
+        carried=frozenset(gate["gate"]["nodeid"] for gate in handed["carried"]),
     )
     config.stash[RECORDER] = recorder
     config.stash[fixtures.TARGETS] = handed["targets"]
