@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,36 +14,68 @@ if TYPE_CHECKING:
     from pytest_cutover.sources.http import HttpSource
     from pytest_cutover.sources.readyz import ReadyzSource
 
-TARGETS = pytest.StashKey["Mapping[str, str]"]()
-"""In `config.stash`: the environment's targets by name, the sandbox's own service included."""
+
+class Sources:
+    """The sources of one process, each made when it is first asked for and shared by all gates.
+
+    `targets`: the environment's targets by name, the sandbox's own service included.
+    """
+
+    def __init__(self, targets: Mapping[str, str]) -> None:
+        self.targets = targets
+
+    @cached_property
+    def http(self) -> HttpSource:
+        """Its module brings in httpx."""
+        from pytest_cutover.sources.http import HttpSource
+
+        return HttpSource(self.targets)
+
+    @cached_property
+    def readyz(self) -> ReadyzSource:
+        """Over `http`."""
+        from pytest_cutover.sources.readyz import ReadyzSource
+
+        return ReadyzSource(self.http)
+
+    @cached_property
+    def command(self) -> CommandSource:
+        """Commands of this machine."""
+        from pytest_cutover.sources.command import CommandSource
+
+        return CommandSource()
+
+    def close(self) -> None:
+        """Close what was made; idempotent."""
+        if "http" in vars(self):
+            self.http.close()
+
+
+SOURCES = pytest.StashKey[Sources]()
+"""In `config.stash` of a process that runs gates."""
 
 
 @pytest.fixture(scope="session")
 def targets(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """The environment's targets: name to base URL."""
-    return request.config.stash[TARGETS]
+    return request.config.stash[SOURCES].targets
 
 
 @pytest.fixture(scope="session")
-def http(targets: Mapping[str, str]) -> Iterator[HttpSource]:
+def http(request: pytest.FixtureRequest) -> Iterator[HttpSource]:
     """Reads the environment's targets over HTTP: `http.get("/orders")`; see `sources.http.HttpSource`."""
-    from pytest_cutover.sources.http import HttpSource  # httpx comes in with it
-
-    with HttpSource(targets) as source:
-        yield source
+    sources = request.config.stash[SOURCES]
+    yield sources.http
+    sources.close()
 
 
 @pytest.fixture(scope="session")
-def readyz(http: HttpSource) -> ReadyzSource:
+def readyz(request: pytest.FixtureRequest, http: HttpSource) -> ReadyzSource:
     """Asks readiness endpoints: `readyz("/readyz")`; see `sources.readyz.ReadyzSource`."""
-    from pytest_cutover.sources.readyz import ReadyzSource
-
-    return ReadyzSource(http)
+    return request.config.stash[SOURCES].readyz
 
 
 @pytest.fixture(scope="session")
-def command() -> CommandSource:
+def command(request: pytest.FixtureRequest) -> CommandSource:
     """Runs commands, never a shell: `command.run(["git", "status"])`; see `sources.command.CommandSource`."""
-    from pytest_cutover.sources.command import CommandSource
-
-    return CommandSource()
+    return request.config.stash[SOURCES].command

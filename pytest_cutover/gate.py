@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from pytest_cutover.readings import Reading
     from pytest_cutover.redact import Redactor
 
 MEASUREMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -27,8 +28,11 @@ MAX_ATTACHMENT_BYTES = 16 << 20
 class Gate:
     """The `gate` fixture: records what one criterion measured. It never decides."""
 
-    def __init__(self, info: GateInfo, folder: Path | None, redactor: Redactor) -> None:
+    def __init__(
+        self, info: GateInfo, folder: Path | None, redactor: Redactor, readings: Sequence[Reading] = ()
+    ) -> None:
         self.info = info
+        self._readings = readings
         self._folder = folder
         self._redact = redactor
         self.measurements: list[Measurement] = []
@@ -60,7 +64,8 @@ class Gate:
                 (NaN, bool, None, a mock) is recorded as invalid, and the gate is not green.
             unit: compared letter for letter with the limit's, never converted.
             samples: how many observations the value rests on.
-            observed_at: aware; now when left out.
+            observed_at: aware; when left out, now, or when the first shared reading that the gate asks
+                for was begun.
             source: where it was read, for people.
             information: record it without a limit.
 
@@ -86,13 +91,17 @@ class Gate:
                 value=text if kind is ValueKind.NUMBER else self._redact(text),
                 kind=kind,
                 unit=unit,
-                observed_at=datetime.now(UTC) if observed_at is None else _check_time(observed_at),
+                observed_at=self._now() if observed_at is None else _check_time(observed_at),
                 samples=None if samples is None else _check_samples(samples),
                 source=None if source is None else self._redact(str(source)),
                 limit=_limit(name, words, unit),
                 information=bool(information),
             )
         )
+
+    def _now(self) -> datetime:
+        taken = [r.taken_at for r in self._readings if r.taken_at is not None]
+        return min(taken) if taken else datetime.now(UTC)
 
     def conforms(self, document: Any, schema: Mapping[str, Any], *, name: str = "schema_errors") -> None:
         """Measure in how many places `document` breaks a JSON Schema; the limit is 0 unless the policy says other.

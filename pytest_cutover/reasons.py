@@ -101,6 +101,11 @@ class Reason(Enum):
         "The gate was run more than once; an attempt that failed is not undone by one that passed.",
     )
     GATE_INTERRUPTED = ("gate.interrupted", Weight.UNPROVEN, "The gate was interrupted while it ran.")
+    GATE_CANCELLED = (
+        "gate.cancelled",
+        Weight.UNPROVEN,
+        "The gate had begun beside others and was cancelled, because the run ended before its turn.",
+    )
     GATE_ALTERED = (
         "gate.altered",
         Weight.UNPROVEN,

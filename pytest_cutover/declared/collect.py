@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def function_of(criterion: Criterion, root: Path) -> Callable[..., None]:
     return function  # type: ignore[no-any-return] # pytest's decorators hand back what they are given
 
 
-def _body(criterion: Criterion, root: Path) -> Callable[..., None]:
+def _body(criterion: Criterion, root: Path) -> Callable[..., object]:
     probe = criterion.probe
     match probe:
         case Command():
@@ -78,14 +79,14 @@ def _body(criterion: Criterion, root: Path) -> Callable[..., None]:
             return by_command
         case Url():
 
-            def by_url(gate: Gate, http: HttpSource) -> None:
-                measuring.url_gate(criterion, probe, gate, http)
+            async def by_url(gate: Gate, http: HttpSource) -> None:
+                await asyncio.to_thread(measuring.url_gate, criterion, probe, gate, http)
 
             return by_url
         case Readyz():
 
-            def by_readyz(gate: Gate, readyz: ReadyzSource) -> None:
-                measuring.readyz_gate(criterion, probe, gate, readyz)
+            async def by_readyz(gate: Gate, readyz: ReadyzSource) -> None:
+                await asyncio.to_thread(measuring.readyz_gate, criterion, probe, gate, readyz)
 
             return by_readyz
         case Scan():

@@ -261,12 +261,19 @@ class GateRun:
         self._ended = True
         if self.console.progress is not None:
             self.console.progress.erase()
+        self._end_side_by_side()
         self._check_status(status)
         supervised = self.context is None
         # The child promises a code that only the parent's decision turns into 0.
         exit_status = int(ExitCode.UNPROVEN) if supervised else None
         self.journal.end(status=status, exit_status=exit_status, nonce=self._nonce)
         self.journal.close()
+
+    def _end_side_by_side(self) -> None:
+        if self._recorder is None or self._recorder.side_by_side is None:
+            return
+        for nodeid in self._recorder.side_by_side.end():
+            self.tell(Reason.GATE_CANCELLED, f"{nodeid} had begun and was cancelled before its turn", nodeid)
 
     def _check_status(self, status: int) -> None:
         if status == pytest.ExitCode.TESTS_FAILED and not self._failed:

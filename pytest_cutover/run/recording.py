@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import inspect
+import sys
 import unittest
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_cutover.model import EffectivePolicy, GateDecision
+    from pytest_cutover.readings import Reading
     from pytest_cutover.redact import Redactor
+    from pytest_cutover.run.side_by_side import SideBySide
 
 MAX_MESSAGE_CHARS = 2000  # of an error; the whole traceback stays in pytest's own report
 
@@ -49,7 +53,7 @@ class GateNotGreen(pytest.fail.Exception):  # type: ignore[misc,name-defined] # 
 class GateState:
     """Everything seen of one gate item, over all its attempts."""
 
-    __slots__ = ("attempt", "gate", "info", "judged", "phases", "told", "witnessed")
+    __slots__ = ("attempt", "body_s", "gate", "info", "judged", "phases", "readings", "told", "witnessed")
 
     def __init__(self, info: GateInfo) -> None:
         self.info = info
@@ -59,6 +63,8 @@ class GateState:
         self.witnessed: BaseException | None = None
         self.told = False  # an error of ours says all in its message: no traceback
         self.judged: GateDecision | None = None  # right after its body, if that passed
+        self.readings: tuple[Reading, ...] = ()  # what it asks for that other gates see as well
+        self.body_s: float | None = None  # of a body that did not run in pytest's own time
 
     def forget(self) -> None:
         """Let go of what the journal has by now: ten thousand gates would keep ten megabytes."""
@@ -114,6 +120,7 @@ class Recorder:
         self._current: GateState | None = None
         self._alarm = Alarm(policy.gate_timeout_s, deadline)
         self.carried = carried  # node ids of gates that an earlier run measured
+        self.side_by_side: SideBySide | None = None
 
     @property
     def collected(self) -> list[GateInfo]:
@@ -154,7 +161,15 @@ class Recorder:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> None:
         """Put the witness inside of every conftest's wrapper: the last to register is the innermost."""
-        session.config.pluginmanager.register(Witness(self), "cutover-witness")
+        plugins = session.config.pluginmanager
+        plugins.register(Witness(self), "cutover-witness")
+        if any(map(_may_overlap, session.items)) or "pytest_cutover.readings" in sys.modules:
+            from pytest_cutover.run.side_by_side import SideBySide  # asyncio comes in with it
+
+            side_by_side = SideBySide(session.config, self)
+            if side_by_side.take(session.items):
+                self.side_by_side = side_by_side
+                plugins.register(side_by_side, "cutover-side-by-side")
         # What was collected lives as long as the run: scanning it again and again costs a tenth of a long one.
         gc.freeze()
 
@@ -169,8 +184,12 @@ class Recorder:
                 "a test without a gate marker asks for `gate`",
                 hint="add @pytest.mark.gate('some.id') and a phase",
             )
-        made = state.gate = Gate(state.info, self.attachments, self.redact)
+        made = state.gate = self.new_gate(state)
         return made
+
+    def new_gate(self, state: GateState) -> Gate:
+        """What a gate records into."""
+        return Gate(state.info, self.attachments, self.redact, state.readings)
 
     def starting(self, nodeid: str) -> None:
         """Put a gate under its time limit: setup, body and teardown together."""
@@ -188,6 +207,9 @@ class Recorder:
             state.attempt += 1
             state.phases = []
             state.told = False
+            state.body_s = None
+        elif call.when == "call" and state.body_s is not None:
+            call.duration = state.body_s  # for everybody, JUnit too
         kept = getattr(item, "_excinfo", None)  # unittest keeps it to itself until its own makereport
         if kept and state.witnessed is None:
             state.witnessed = kept[0].value
@@ -306,6 +328,10 @@ class Recorder:
             )
         for finding in judged.findings:
             yield "cutover.finding", f"{finding.reason.code}: {finding.message}"
+
+
+def _may_overlap(item: pytest.Item) -> bool:
+    return inspect.iscoroutinefunction(getattr(item, "function", None))
 
 
 class Witness:

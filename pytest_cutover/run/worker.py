@@ -43,7 +43,7 @@ def start_recorder(config: pytest.Config, handed: Mapping[str, Any], worker: str
         carried=frozenset(gate["gate"]["nodeid"] for gate in handed["carried"]),
     )
     config.stash[RECORDER] = recorder
-    config.stash[fixtures.TARGETS] = handed["targets"]
+    config.stash[fixtures.SOURCES] = fixtures.Sources(handed["targets"])
     config.pluginmanager.register(fixtures, "cutover-fixtures")
     config.pluginmanager.register(recorder, "cutover-recorder")
     return recorder
@@ -95,6 +95,8 @@ class Worker:
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Hand over what this worker collected; xdist drops pytest_deselected on the way."""
+        if self._recorder.side_by_side is not None:
+            self._recorder.side_by_side.end()
         output = session.config.workeroutput  # type: ignore[attr-defined] # xdist sets it
         output["cutover"] = json.dumps(
             collected(self._recorder) | {"asserts_off": bool(sys.flags.optimize), "invalid": self._invalid}

@@ -68,11 +68,13 @@ MAY_IMPORT = {
     "sources": VOCABULARY | {"strictjson", "redact", "__init__"},
     "report": VOCABULARY | {"record", "decision", "run"},
     "hookspecs": set(),
+    "readings": set(),
     "declared": VOCABULARY | {"strictjson", "phases", "policy", "sources"},
     "starter": {"errors", "policy", "sources", "__init__"},
     "plugin": {"hookspecs", "run", "declared"},
     "run": VOCABULARY
-    | {"files", "redact", "phases", "marker", "gate", "fixtures", "record", "decision", "waiver", "sources"}
+    | {"files", "redact", "phases", "marker", "gate", "fixtures", "readings"}
+    | {"record", "decision", "waiver", "sources"}
     | {"evidence", "keys", "policy", "service", "report", "__init__"},
 }
 
