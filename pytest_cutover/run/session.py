@@ -37,7 +37,7 @@ _INFORMATIONAL = frozenset(
 
 _PARTS = tuple(
     f"cutover-{part}"
-    for part in ("exit-guard", "run", "finisher", "worker", "recorder", "fixtures", "witness")
+    for part in ("exit-guard", "run", "finisher", "worker", "recorder", "fixtures", "witness", "side-by-side")
 )
 """Names under which the engine registers its parts; `-p no:NAME` would silently leave one out."""
 
