@@ -72,7 +72,12 @@ def http(request: pytest.FixtureRequest) -> Iterator[HttpSource]:
 @pytest.fixture(scope="session")
 def readyz(request: pytest.FixtureRequest, http: HttpSource) -> ReadyzSource:
     """Asks readiness endpoints: `readyz("/readyz")`; see `sources.readyz.ReadyzSource`."""
-    return request.config.stash[SOURCES].readyz
+    sources = request.config.stash[SOURCES]
+    if vars(sources).get("http") is http:
+        return sources.readyz
+    from pytest_cutover.sources.readyz import ReadyzSource
+
+    return ReadyzSource(http)  # over the `http` of a conftest, which may use a proxy
 
 
 @pytest.fixture(scope="session")
