@@ -12,6 +12,7 @@ from tests.false_go.projects import (
     inifiles,
     journal,
     markers,
+    overlapping,
     policies,
     processes,
     repeats,
@@ -37,6 +38,7 @@ THEMES = (
     environment,
     journal,
     declared,
+    overlapping,
 )
 
 LIES: tuple[LyingRun, ...] = tuple(lie for theme in THEMES for lie in theme.LIES)

@@ -142,7 +142,29 @@ SCANNED = Base(
     policy("one"),
 )
 
+AWAITED = Base(
+    "awaited",
+    {
+        ONE_FILE: """
+        import pytest
+
+        pytestmark = pytest.mark.preflight
+
+
+        @pytest.mark.gate("one")
+        async def test_one(gate):
+            gate.measure("v", 1)
+
+
+        @pytest.mark.gate("two")
+        async def test_two(gate):
+            gate.measure("v", 1)
+        """
+    },
+    policy("one", "two"),
+)
+
 BASES = (
     *(ONE, TWO, REGIONS, COUNTED, PREPARED, CLASSIC, SUBTESTS, TEXT, SAMPLED, PLAIN_TOO),
-    *(TOML, SCANNED),
+    *(TOML, SCANNED, AWAITED),
 )
