@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pytest_cutover.run.gate_run import GateRun
 
 RUN: pytest.StashKey[GateRun] = pytest.StashKey()
+SURVEY = pytest.StashKey[bool]()
+"""Set by `cutover check`: pytest collects, and no gate run begins. The exit guard stands all the same."""
+
 _LEFT_OUT = pytest.StashKey[int]()
 
 _MARKERS = (
@@ -81,6 +84,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="who wrote the change; may be repeated; default: CUTOVER_AUTHORS, then the policy's change",
     )
     add(
+        "--cutover-side-by-side",
+        metavar="N",
+        type=int,
+        default=64,
+        help="how many async gates run at the same time; 0: each at its own turn; default: 64",
+    )
+    add(
         "--cutover-open",
         action="store_true",
         help="run again only what is red, stale or missing in the newest run, and carry the rest from it",
@@ -104,7 +114,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers; and the fixtures, where pytest does no more than list them."""
     for line in _MARKERS:
         config.addinivalue_line("markers", line)
-    if _only_lists(config.option):
+    if _only_lists(config):
         from pytest_cutover.run import session as engine
 
         engine.list_fixtures(config)
@@ -127,7 +137,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Begin a gate run when one is asked for."""
     config = session.config
-    if _only_lists(config.option):
+    if _only_lists(config):
         return
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None and not _may_ask_for_gates(config, config.option):
@@ -151,7 +161,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     is_ours = _is_in_gates(file_path.parent, config.rootpath)
     if not is_ours and not (named and _count_gates(file_path)):
         return None
-    if not named and RUN not in config.stash and "cutover" not in getattr(config, "workerinput", ()):
+    is_asked = (
+        RUN in config.stash or SURVEY in config.stash or "cutover" in getattr(config, "workerinput", ())
+    )
+    if not named and not is_asked:
         config.stash[_LEFT_OUT] = config.stash.get(_LEFT_OUT, 0) + _count_gates(file_path)
         return None
     from pytest_cutover.declared.collect import GateFile
@@ -162,7 +175,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave gates out of a plain run, or begin a gate run when one was asked for by its node id."""
-    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()) or _only_lists(config.option):
+    if RUN in config.stash or "cutover" in getattr(config, "workerinput", ()) or _only_lists(config):
         return
     gates = [item for item in items if item.get_closest_marker("gate")]
     if not gates:
@@ -187,9 +200,10 @@ def pytest_report_collectionfinish(config: pytest.Config) -> Sequence[str]:
     )
 
 
-def _only_lists(option: argparse.Namespace) -> bool:
-    """Whether pytest collects only to print a list of fixtures: no gate runs, so no gate run begins."""
-    return bool(option.showfixtures or option.show_fixtures_per_test)
+def _only_lists(config: pytest.Config) -> bool:
+    """Whether pytest collects only to list fixtures or gates: no gate runs, so no gate run begins."""
+    option = config.option
+    return bool(SURVEY in config.stash or option.showfixtures or option.show_fixtures_per_test)
 
 
 def _is_in_gates(folder: Path, root: Path) -> bool:

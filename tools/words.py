@@ -40,6 +40,7 @@ PYTEST_EXIT_CODES: dict[int, str] = {
 
 VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
     ("`init`", "done", "", "a file cannot be read or written"),
+    ("`check`", "everything is there", "something would be unproven", "the policy or trust file cannot be used"),
     ("`verify`", "valid", "invalid", "the evidence or the trust file cannot be read"),
     ("`admit`", "admitted", "refused", "the evidence or the trust file cannot be read"),
     ("`explain`", "it was a GO", "it was not", "the evidence cannot be read or does not verify"),

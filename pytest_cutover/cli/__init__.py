@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 VERBS = {
     "init": "put a first gate, its policy and a CI job into a repository",
+    "check": "say what would be unproven if a run began now; runs nothing",
     "run": "run a plan's gates under a trusted parent, decide and sign",
     "verify": "prove that evidence is whole, unchanged and signed",
     "admit": "say whether a digest may go into an environment now",

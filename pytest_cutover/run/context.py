@@ -111,9 +111,9 @@ def prepare(
     policy = loaded.effective
     # After the policy: a mistake there should not leave a fresh development key behind.
     signer = load_signer(environ, rootdir, option=options.key, say=say)
-    given = list(options.subjects) or _listed(environ.get("CUTOVER_SUBJECT"))
+    given = list(options.subjects) or listed(environ.get("CUTOVER_SUBJECT"))
     waivers, unusable = find_waivers(
-        options.waivers or _listed(environ.get("CUTOVER_WAIVERS")), rootdir, anchor, now
+        options.waivers or listed(environ.get("CUTOVER_WAIVERS")), rootdir, anchor, now
     )
     authors = find_authors(options.authors, environ, loaded.profile.change_git, rootdir) if waivers else []
     run_id = new_run_id(now)
@@ -126,7 +126,7 @@ def prepare(
         policy_path=policy_path,
         policy_envelope=loaded.envelope,
         targets=loaded.profile.targets,
-        subjects=tuple(map(parse_subject, given)) or tuple(_from_rules(loaded.profile.subjects, rootdir)),
+        subjects=tuple(map(parse_subject, given)) or tuple(subjects_of(loaded.profile.subjects, rootdir)),
         shard=options.shard or environ.get("CUTOVER_SHARD") or None,
         runner=runner,
         signer=signer,
@@ -167,11 +167,17 @@ def parse_subject(text: str) -> Subject:
     return Subject(match["name"] or "subject", {"sha256": match["hex"]})
 
 
-def _listed(text: str | None) -> list[str]:
+def listed(text: str | None) -> list[str]:
+    """The parts of an environment variable that holds several, separated by commas or blanks."""
     return [part for part in (text or "").replace(",", " ").split() if part]
 
 
-def _from_rules(rules: Sequence[SubjectRule], rootdir: Path) -> Iterator[Subject]:
+def subjects_of(rules: Sequence[SubjectRule], rootdir: Path) -> Iterator[Subject]:
+    """The subjects that a policy's rules lead to.
+
+    Raises:
+        ConfigError: no such file or revision, or a command that prints no digest.
+    """
     for rule in rules:
         if rule.sha256 is not None:
             yield Subject(rule.name, {"sha256": rule.sha256})

@@ -72,6 +72,20 @@ MAY_IMPORT = {
     "declared": VOCABULARY | {"strictjson", "phases", "policy", "sources"},
     "starter": {"errors", "policy", "sources", "__init__"},
     "plugin": {"hookspecs", "run", "declared"},
+    "outlook": VOCABULARY
+    | {
+        "declared",
+        "decision",
+        "files",
+        "gate",
+        "keys",
+        "marker",
+        "plugin",
+        "policy",
+        "record",
+        "redact",
+        "run",
+    },
     "run": VOCABULARY
     | {"files", "redact", "phases", "marker", "gate", "fixtures", "readings"}
     | {"record", "decision", "waiver", "sources"}

@@ -1,0 +1,145 @@
+"""`cutover check`: what would be unproven if a run began now. Nothing is run, sent or written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.cli import Parser
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_cutover.outlook.checked import Checked
+    from pytest_cutover.outlook.matter import Matter
+    from pytest_cutover.report.terminal import Style
+
+READY, NOT_READY = 0, 1
+WIDTH = 80
+SHOWN = 12
+"""Matters printed; --json has all."""
+
+_CANNOT_SEE = (
+    "check cannot see: whether targets answer, what values come out, what hooks and fixtures do while gates"
+    " run, and whether a measurement behind an `if` is made. Gate files were imported; no gate was run, nothing"
+    " was sent or written."
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """0 everything is there, 1 something would be unproven, 2 unusable."""
+    at = list(arguments).index("--") if "--" in arguments else len(arguments)
+    options = _parser().parse_args(arguments[:at])
+    from pytest_cutover.outlook.checked import check
+    from pytest_cutover.report.terminal import Style
+    from pytest_cutover.run.context import RunOptions
+
+    found = check(
+        RunOptions(
+            plan=options.plan or "",
+            environment=options.env,
+            subjects=options.subject or (),
+            shard=options.shard,
+            policy=options.policy,
+            key=options.key,
+            trust=options.trust,
+            waivers=options.waiver or (),
+            authors=options.author or (),
+        ),
+        os.environ,
+        Path.cwd(),
+        arguments[at + 1 :],
+    )
+    code = READY if found.ready else NOT_READY
+    if options.json:
+        print(json.dumps({**found.to_json(), "exit_code": code}, indent=1))
+    else:
+        style = Style.of(sys.stdout.encoding, colour=_colour())
+        for line in _lines(found, style):
+            print(line)
+    return code
+
+
+def _lines(found: Checked, style: Style) -> Iterator[str]:
+    policy = found.policy
+    held = sum(m.weight.value != "note" for m in found.matters)
+    head = "READY to be run" if found.ready else f"NOT READY: {held} {'thing' if held == 1 else 'things'}"
+    said = "" if found.ready else " would keep a run begun now from a GO"
+    yield style.paint(f"{head}{said}", "bold", "green" if found.ready else "red")
+    yield style.plain(f"{policy.plan} → {policy.environment}")
+    for matter in found.matters[:SHOWN]:
+        yield ""
+        yield from _matter(matter, style)
+    if len(found.matters) > SHOWN:
+        yield f"\nand {len(found.matters) - SHOWN} more: --json shows all"
+    if found.unknown:
+        yield "\ncannot be known without running:"
+        for gate, where, why in found.unknown:
+            yield from _wrapped(style.plain(f"{gate}: {why} ({where})"), "  ", "    ")
+    yield ""
+    for label, text in found.facts:
+        yield from _wrapped(style.plain(text), f"{label:<9}", " " * 9)
+    yield ""
+    for line in _wrapped(_CANNOT_SEE, "", ""):
+        yield style.paint(line, "dim")
+
+
+def _matter(matter: Matter, style: Style) -> Iterator[str]:
+    sign, colour = {
+        "red": ("✗", "red"),
+        "unproven": ("!", "unproven"),
+        "hold": ("…", "hold"),
+        "note": ("–", "left"),
+    }[matter.weight.value]
+    gate = "" if matter.gate is None or matter.gate in matter.message else f"{matter.gate}: "
+    code = "" if matter.code is None else f"  [{matter.code}]"
+    first, *rest = _wrapped(style.plain(f"{gate}{matter.message}{code}"), "", "  ", WIDTH - 2)
+    yield f"{style.paint(sign, colour)} {first}"
+    yield from rest
+    if matter.where is not None:
+        yield from _wrapped(style.plain(matter.where), "  at   ", " " * 7)
+    if matter.hint is not None:
+        yield from _wrapped(style.plain(matter.hint), "  hint ", " " * 7)
+
+
+def _wrapped(text: str, first: str, then: str, width: int = WIDTH) -> list[str]:
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _colour() -> bool:
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="cutover check",
+        description="Say what would be unproven if a run of a plan began now: gates, limits, units, policy, keys,"
+        " trust, subjects, waivers, guards, time. Gate files are imported, no gate is run, the network is refused.",
+        epilog="arguments after -- go to pytest; exit codes: 0 everything is there, 1 something would be unproven,"
+        " 2 unusable input, 64 usage",
+    )
+    add = parser.add_argument
+    add("plan", nargs="?", help="plan of the policy, such as preflight; may be left out when there is one")
+    add("--env", metavar="NAME", help="environment that is judged; default: CUTOVER_ENV, then the policy's")
+    add("--subject", metavar="NAME@sha256:HEX", action="append", help="what is released; may be repeated")
+    add("--shard", metavar="NAME", help="which part of a fleet the run would gate")
+    add("--policy", metavar="FILE", help="the policy; default: CUTOVER_POLICY, then configs/policy.json")
+    add("--key", metavar="FILE", help="signing key, or none; default: CUTOVER_KEY, then a development key")
+    add("--trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
+    add("--waiver", metavar="FILE", action="append", help="a signed waiver; may be repeated")
+    add("--author", metavar="PERSON", action="append", help="who wrote the change; may be repeated")
+    add("--json", action="store_true", help="print everything as JSON")
+    return parser

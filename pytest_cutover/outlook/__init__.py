@@ -1,0 +1,1 @@
+"""What a run would find if it began now: gates collected, calls read, surroundings looked at; nothing is run."""
