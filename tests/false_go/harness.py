@@ -302,7 +302,11 @@ def command(run: LyingRun, mode: Mode, root: Path) -> list[str]:
 def execute(run: LyingRun, mode: Mode, folder: Path, keys: Keys) -> Seen:
     """Build the project below `folder`, run it, and look at all it left."""
     root = folder / "project"
-    environ = build(run, root, keys)
+    return go_on(run, mode, root, keys, build(run, root, keys))
+
+
+def go_on(run: LyingRun, mode: Mode, root: Path, keys: Keys, environ: Mapping[str, str]) -> Seen:
+    """Run a project that was built before, once more, and look at all it left."""
     status, out = _run(command(run, mode, root), root, environ)
     return look(run, root, keys, status, out)
 
