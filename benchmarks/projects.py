@@ -50,6 +50,18 @@ _DISTINCT = """
 def test_{n}({fixture}):
     {fixture}.measure("n", {n})
 """
+_WAITING = """
+import asyncio
+
+import pytest
+
+@pytest.mark.{phase}
+@pytest.mark.{mark}("bench.many")
+@pytest.mark.parametrize("n", range({count}))
+async def test_many({fixture}, n):
+    await asyncio.sleep(1.0)
+    {fixture}.measure("n", n)
+"""
 _GATES = {"phase": "preflight", "mark": "gate", "fixture": "gate"}
 _PLAIN = {"phase": "plain", "mark": "other", "fixture": "nothing"}
 _INI = "[pytest]\nmarkers =\n    plain: no gate\n    other(id): as long as a gate's marker\n"
@@ -88,6 +100,12 @@ class Project:
 def instances(folder: Path, count: int) -> Project:
     """One parametrized gate with `count` instances."""
     texts = [_INSTANCES.format(count=count, **words) for words in (_GATES, _PLAIN)]
+    return _project(folder, count, texts, [{"gate": "bench.many", "instances": count}], ["bench.many"])
+
+
+def waiting(folder: Path, count: int) -> Project:
+    """One parametrized async gate with `count` instances, of which each waits for a second."""
+    texts = [_WAITING.format(count=count, **words) for words in (_GATES, _PLAIN)]
     return _project(folder, count, texts, [{"gate": "bench.many", "instances": count}], ["bench.many"])
 
 

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,7 @@ class Cost:
 
     cpu_s: float
     peak_kib: int
+    wall_s: float
 
 
 def run(command: Command) -> Cost:
@@ -54,6 +56,7 @@ def run(command: Command) -> Cost:
     if command.before is not None:
         command.before()
     with tempfile.TemporaryFile() as output:
+        began = time.perf_counter()
         child = subprocess.Popen(
             command.argv,
             cwd=command.cwd,
@@ -63,6 +66,7 @@ def run(command: Command) -> Cost:
             stderr=subprocess.STDOUT,
         )
         _, status, usage = os.wait4(child.pid, 0)
+        wall_s = time.perf_counter() - began
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode != command.expect:
             output.seek(0)
@@ -70,7 +74,7 @@ def run(command: Command) -> Cost:
             raise BenchmarkError(
                 f"{' '.join(command.argv)}: expected exit {command.expect}, got {child.returncode}\n{tail}"
             )
-    return Cost(usage.ru_utime + usage.ru_stime, peak_kib(usage.ru_maxrss))
+    return Cost(usage.ru_utime + usage.ru_stime, peak_kib(usage.ru_maxrss), wall_s)
 
 
 def peak_kib(ru_maxrss: int) -> int:
@@ -96,3 +100,8 @@ def alternate(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Co
 
 def median_cpu_s(costs: Iterable[Cost]) -> float:
     return statistics.median(cost.cpu_s for cost in costs)
+
+
+def median_wall_s(costs: Iterable[Cost]) -> float:
+    """For what mostly waits; anything else is timed by its CPU time."""
+    return statistics.median(cost.wall_s for cost in costs)
