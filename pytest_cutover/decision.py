@@ -29,6 +29,7 @@ from pytest_cutover.model import (
     ValueKind,
     Verdict,
 )
+from pytest_cutover.obligation import owed_findings
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.waiver import accept
 
@@ -64,6 +65,7 @@ def decide(
     gates = accepted.gates
     findings = [*_run_findings(record, policy, now), *_requirement_findings(record, policy)]
     findings += [*(f for g in gates for f in g.findings), *accepted.findings]
+    findings += owed_findings(record.owed, gates, now)
     verdict, exit_code, ordered = outcome(findings)
     if verdict is Verdict.GO and accepted.waivers:
         verdict = Verdict.GO_WITH_GUARDS
@@ -99,9 +101,11 @@ def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> 
         yield Finding(problem.reason, problem.message, where=problem.where)
     if not record.complete and not any(p.reason.weight is Weight.UNPROVEN for p in record.problems):
         yield Finding(Reason.RUN_JOURNAL_INCOMPLETE, "the record is not complete")
-    if not record.started and all(r.carried_from for r in record.results):
-        why = "no gate was run" if not record.results else "no gate was run: all were carried"
-        yield Finding(Reason.RUN_NOTHING_SELECTED, why)
+    if not record.results and not record.started:
+        yield Finding(Reason.RUN_NOTHING_SELECTED, "no gate was run")
+    idle = [r for r in record.results if r.carried_from is not None or _skipped(r)]
+    if len(idle) == len(record.results) and any(r.carried_from is not None for r in idle):
+        yield Finding(Reason.RUN_NOTHING_SELECTED, "nothing was measured: every gate was carried or skipped")
     if policy.runner is Runner.SUPERVISED and record.runner is not Runner.SUPERVISED:
         yield Finding(
             Reason.RUN_RUNNER,
@@ -118,6 +122,10 @@ def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> 
     yield from _made_for(record, policy)
     yield from key_findings(record.signer, policy)
     yield from _shard_findings(record, policy)
+
+
+def _skipped(result: GateResult) -> bool:
+    return not result.measurements and any(p.raised == "skip" for p in result.phases)
 
 
 def policy_findings(policy: EffectivePolicy, now: datetime) -> Iterator[Finding]:

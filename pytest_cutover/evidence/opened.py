@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.model import Runner, SignerKind
-from pytest_cutover.reasons import Weight
+from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,10 +78,19 @@ def unfit(opened: RunRecord, now: MadeFor) -> str | None:
         return f"it was {then.runner.value}, and this run is supervised"
     if now.signer is SignerKind.CONFIGURED and then.signer is not SignerKind.CONFIGURED:
         return "it was signed with a development key"
-    heavy = [p for p in opened.problems if p.reason.weight is not Weight.NOTE]
-    if heavy:
-        return f"it was not a whole, clean run: {heavy[0].reason.code}"
     return None if opened.complete else "its journal is not whole"
+
+
+def troubled(findings: Sequence[Mapping[str, str]]) -> str | None:
+    """Why no gate may be carried from a run with these signed findings; None when they are about single gates.
+
+    Nobody can say which of its gates a crash, an interruption or a clock that went back has touched.
+    """
+    for finding in findings:
+        code = finding["code"]
+        if "gate" not in finding and Reason.of(code).weight in (Weight.RED, Weight.UNPROVEN):
+            return f"it was not a whole, clean run: {code}"
+    return None
 
 
 def _named(subjects: Sequence[Subject]) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -11,7 +11,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import EvidenceError
-from pytest_cutover.evidence.opened import MAX_CHAIN, MadeFor, OpenedEvidence, altered, unfit
+from pytest_cutover.evidence.opened import MAX_CHAIN, MadeFor, OpenedEvidence, altered, troubled, unfit
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.report import chain_length
 from pytest_cutover.evidence.verify import Verification, Verifier
@@ -73,7 +73,7 @@ def _disagreement(
         return  # it does not verify
     if (told.run_id, told.nonce) != (opened.run_id, opened.nonce):
         yield ProblemCode.OPENED_DISAGREES, f"it is run {ascii(opened.run_id)[1:-1][:60]}"
-    why = unfit(opened, MadeFor.of(record))
+    why = unfit(opened, MadeFor.of(record)) or troubled(decision.findings)
     if why is not None:
         yield ProblemCode.OPENED_UNFIT, ascii(why)[1:-1]
     if decision.decided_at > record.started_at:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import bears_until, decide
 from pytest_cutover.errors import ConfigError, CutoverError
-from pytest_cutover.evidence.opened import MAX_CHAIN, MadeFor, OpenedEvidence, carriable, unfit
+from pytest_cutover.evidence.opened import MAX_CHAIN, MadeFor, OpenedEvidence, carriable, troubled, unfit
 from pytest_cutover.evidence.report import chain_length, is_fleet_report, read_report
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.unsigned import begun_between
@@ -25,7 +25,7 @@ from pytest_cutover.reasons import Reason
 from pytest_cutover.record import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pytest_cutover.evidence.claims import DecisionClaims
@@ -101,7 +101,7 @@ def opened(
         say(f"open: nothing is carried, every gate runs: {exc}")
         return context
     run_id, total = found.record.run_id, len(found.record.collected)
-    if len(chosen) == total and not any(f.reason in _MISSING for f in judged.findings):
+    if chosen and not any(_is_open(found.record, judged, chosen)):
         raise _nothing_is_open(found, context.policy, now)
     if not chosen:
         say(f"open: nothing is carried, every gate runs: none of run {run_id} is green and fresh enough")
@@ -110,6 +110,15 @@ def opened(
     gates = tuple(lines[nodeid] for nodeid in chosen)
     opening = Opening(found.folder, run_id, found.record.nonce, found.evidence, gates)
     return replace(context, opening=opening)
+
+
+def _is_open(record: RunRecord, judged: Decision, chosen: Sequence[str]) -> Iterator[bool]:
+    """For each gate that is not carried, whether it could change anything; one that is not applicable does not."""
+    known = set(chosen)
+    for info, gate in zip(record.collected, judged.gates, strict=True):
+        if info.nodeid not in known:
+            yield {f.reason for f in gate.findings} != {Reason.GATE_NOT_APPLICABLE}
+    yield any(f.reason in _MISSING for f in judged.findings)
 
 
 def _nothing_is_open(found: _Found, policy: EffectivePolicy, now: datetime) -> ConfigError:
@@ -188,7 +197,7 @@ def _verified(folder: Path, context: RunContext, anchor: Anchor | None, now: dat
     journal = read_report(report).journal
     if record.run_id != folder.name or _read(folder / "journal.jsonl") != b"".join(journal):
         raise NothingCarriedError(f"{name} is not in its folder as it was signed")
-    why = unfit(record, made_for(context))
+    why = unfit(record, made_for(context)) or troubled(claims.findings)
     if why is not None:
         raise NothingCarriedError(f"of {name} {why}")
     if chain_length(report) >= MAX_CHAIN:

@@ -96,6 +96,22 @@ def pytest_collection_finish(session):
         forge()
     return result
 """
+FORGER = """
+from pytest_cutover.run import opening
+
+real, green = opening.carriable, opening._is_green
+
+
+def forged(journal):
+    lines = real(journal)
+    for line in lines.values():
+        line["result"] = {**line["result"], "phases": [[w, "passed", "", "", 0.0] for w in ("setup", "call", "teardown")]}
+        line["result"]["measurements"] = [{**m, "value": "1"} for m in line["result"]["measurements"]]
+    return {node: line for node, line in lines.items() if "three" not in node}
+
+
+opening.carriable, opening._is_green = forged, lambda gate: True
+"""
 GATES = ("one", "two", "three")
 
 
@@ -544,6 +560,18 @@ class TestEvidence:
         refused = cutover(project.root, project.keys, "verify", str(folder))
         assert (refused.returncode, "report.digest" in refused.stdout) == (1, True), refused.stdout
         assert not admits(project.root, project.keys)
+
+    def test_of_a_forger_in_the_same_process_is_invalid(self, project: Project) -> None:
+        """He has the engine in his hands, and with it the key; not the journal that was signed before."""
+        project.world(**RED_TWO)
+        project.run(Mode.ALONE)
+        (project.root / "forger.py").write_text(FORGER)
+        seen = project.run(Mode.ALONE, args=("-p", "forger"), open_=True)
+
+        assert (seen.exit, project.carried()) == (0, {"one", "two"}), seen.summary()
+        refused = cutover(project.root, project.keys, "verify", str(project.newest))
+        assert "opened.disagrees" in refused.stdout
+        assert (seen.sealed_go, seen.admitted) == ((), False)
 
     def test_proves_nothing_to_somebody_who_does_not_trust_the_earlier_key(
         self, project: Project, tmp_path: Path

@@ -21,6 +21,7 @@ from tests.unit.journals import (
     info,
     measurement,
     opened_run,
+    phase,
     policy,
     record,
     started,
@@ -161,6 +162,14 @@ class TestDecision:
         events = [first, gate_carried("ready"), gate_carried("seen"), collected("ready", "seen"), finished()]
 
         assert codes(decision(events, BOTH)) == {"run.nothing-selected"}
+
+    def test_refuses_a_run_that_measured_nothing_but_skipped_what_does_not_apply(self):
+        first, carried, *_ = opened_run()
+        skipped = [phase("setup", "skipped", "skip"), phase("teardown")]
+        ran = [gate_started("x"), gate_finished("x", phases=skipped, measurements=[], measured=0)]
+        events = [first, carried, collected("seen", "x"), *ran, finished()]
+
+        assert "run.nothing-selected" in codes(decision(events, policy("seen")))
 
     def test_does_not_run_what_was_carried_elsewhere(self):
         """Without its line a carried gate is one that never ran."""

@@ -23,6 +23,7 @@ from pytest_cutover.model import ExitCode
 from pytest_cutover.phases import PHASES
 from pytest_cutover.reasons import Reason, Weight
 from tests.unit.evidence.fleets import sealed_fleet
+from tests.unit.evidence.opened_runs import OpenedRun
 from tests.unit.gate_project import GateProject
 from tools import docs, words
 
@@ -282,6 +283,18 @@ class TestFormatsPage:
         _, report = sealed_fleet()
 
         assert keys(json.loads(report)["shards"]) == self.FIELDS["The bundle of a merge"]
+
+    def test_the_fields_of_an_opened_run_are_listed(self):
+        report = json.loads(OpenedRun().seal()[1])
+        first, carried, *_ = report["journal"]
+        new = {"opened"}, {"opened", "carried"}, {"carried_from"}
+
+        assert keys([first["opened"]]) == self.FIELDS["The run that was opened"]
+        assert keys([carried]) - {"seq", "event", "at"} == self.FIELDS["gate.carried"]
+        assert set(report) - self.FIELDS["Report"] == new[0]
+        assert set(report["run"]) - self.FIELDS["Run"] == new[1]
+        assert keys(report["decision"]["gates"]) - self.FIELDS["A judged gate"] == new[2]
+        assert all(f"`{name}`" in page("formats.md") for names in new for name in names)
 
     def test_the_digests_are_where_the_page_says(self, everything):
         lines = (everything.run / "bundle.intoto.jsonl").read_bytes().splitlines()

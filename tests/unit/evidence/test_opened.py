@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from pytest_cutover.errors import EvidenceError
-from pytest_cutover.evidence.opened import MAX_CHAIN, MadeFor, OpenedEvidence, altered, carriable, unfit
+from pytest_cutover.evidence.opened import (
+    MAX_CHAIN,
+    MadeFor,
+    OpenedEvidence,
+    altered,
+    carriable,
+    troubled,
+    unfit,
+)
 from pytest_cutover.evidence.report import chain_length, read_report
 from pytest_cutover.evidence.statements import GATE_EVIDENCE
 from pytest_cutover.evidence.verify import verify_bundle
@@ -103,15 +111,41 @@ class TestUnfit:
         assert "development key" in (unfit(then, self.NOW_FOR) or "")
         assert unfit(then, replace(self.NOW_FOR, signer=SignerKind.DEVELOPMENT)) is None
 
-    @pytest.mark.parametrize("code", ["run.not-clean", "run.interrupted", "run.clock", "gate.code-changed"])
-    def test_is_a_run_that_something_went_wrong_with(self, code):
-        head, *middle, tail = clean_run()
-        then = record([head, *middle, problem(code), tail])
-
-        assert unfit(then, self.NOW_FOR) == f"it was not a whole, clean run: {code}"
-
     def test_is_a_run_that_was_cut_short(self):
         assert unfit(record(clean_run()[:-1]), self.NOW_FOR) is not None
+
+
+class TestTroubled:
+    def test_is_no_run_whose_gates_alone_were_red_or_missing(self):
+        codes = ("limit.broken", "gate.error", "gate.not-collected", "gate.deselected")
+
+        assert troubled([{"code": code, "gate": "one"} for code in codes]) is None
+        assert troubled([{"code": "key.missing"}, {"code": "shard.partial"}]) is None
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "run.not-clean",
+            "run.interrupted",
+            "run.clock",
+            "gate.code-changed",
+            "policy.untrusted",
+            "carried.changed",
+        ],
+    )
+    def test_is_a_run_that_something_went_wrong_with(self, code):
+        assert troubled([{"code": code}]) == f"it was not a whole, clean run: {code}"
+
+    def test_is_found_by_whoever_verifies(self):
+        def alter(events: list[dict[str, Any]]) -> None:
+            events.insert(-2, problem("run.clock"))
+
+        middle = OpenedRun(
+            replace(BASE, decided_at=BASE.decided_at + timedelta(seconds=15)), alter=alter
+        ).seal()
+
+        assert codes(middle) == set()
+        assert codes(OpenedRun(base=middle).seal()) == {"opened.unfit"}
 
 
 class TestAltered:
