@@ -18,7 +18,7 @@ from pytest_cutover.report.chart import bullet, timeline
 from pytest_cutover.report.safe import html as esc
 from pytest_cutover.report.style import CSS
 from pytest_cutover.report.terminal import finding_text
-from pytest_cutover.report.view import STATES, WORDS, amount, change, top_impact, worst_first
+from pytest_cutover.report.view import STATES, WORDS, amount, carried_words, change, top_impact, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -320,7 +320,7 @@ def _rows(view: View, gate: GateView) -> str:
     judged = gate.judged
     measured = judged.measurements
     span = f' rowspan="{len(measured)}"' if len(measured) > 1 else ""
-    seconds = f"{judged.duration_s:.2f} s" if gate.result is not None else "not run"
+    seconds = esc(gate.carried) or (f"{judged.duration_s:.2f} s" if gate.result is not None else "not run")
     name = "" if judged.title == gate.name else f"{esc(gate.name)} · "
     head = (
         f'<th scope="row"{span}><b class="dot" role="img" aria-label="{WORDS[gate.state]}">{_SIGNS[gate.state]}</b>'
@@ -441,7 +441,7 @@ def _bars(view: View) -> Iterator[str]:
         caption = f"Gates over {total:.1f} s"
     else:
         slow = sorted(view.gates, key=lambda g: -g.judged.duration_s)[:_MOST_SLOW]
-        drawn = [g for g in slow if g.judged.duration_s > 0]
+        drawn = [g for g in slow if g.judged.duration_s > 0 and not g.carried]
         if not drawn:
             return
         bars = [(0.0, g.judged.duration_s, g.state) for g in drawn]
@@ -481,6 +481,8 @@ def _provenance(view: View) -> Iterator[str]:
         rows.append(("Release", f"and {len(record.subjects) - 50} more in report.json"))
     if not record.subjects:
         rows.append(("Release", "no digest was named"))
+    if view.carried:
+        rows.append(("Carried", esc(carried_words(view))))
     if record.shard is not None:
         rows.append(("Shard", esc(str(record.shard))))
     rows += [("Target", f"{esc(n)} {esc(u)}") for n, u in record.target.items()]

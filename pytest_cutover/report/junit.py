@@ -26,6 +26,9 @@ def add_suite_properties(config: pytest.Config, decision: Decision, context: Run
     xml.add_global_property("cutover.exit_code", str(int(decision.exit_code)))
     xml.add_global_property("cutover.run", context.run_id)
     xml.add_global_property("cutover.environment", context.policy.environment)
+    for gate in decision.gates:
+        if gate.carried_from is not None:
+            xml.add_global_property("cutover.carried", f"{gate.key}: {gate.carried_from}")
     for finding in decision.findings:
         if finding.weight is not Weight.NOTE:
             xml.add_global_property(

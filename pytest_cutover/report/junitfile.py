@@ -30,7 +30,7 @@ def render(view: View) -> str:
     states = [g.state for g in view.gates]
     tests = len(states) + len(of_run)
     failures = sum(state in _FAILED for state in states) + len(of_run)
-    seconds = f"{sum(g.judged.duration_s for g in view.gates):.6f}"
+    seconds = f"{sum(map(_took_s, view.gates)):.6f}"
     name = xml_attribute(f"cutover {view.policy.plan} {view.policy.environment}")
     counts = f'tests="{tests}" failures="{failures}" errors="0"'
     at = f"{view.record.started_at:%Y-%m-%dT%H:%M:%S}"  # UTC; the schemas know no zone
@@ -58,6 +58,8 @@ def _properties(view: View) -> Iterator[str]:
     yield _property("cutover.evidence", view.evidence.url or view.evidence.folder)
     for gate in view.gates:
         yield _property(f"cutover.gate.{gate.name}", gate.state)
+        if gate.carried:
+            yield _property(f"cutover.carried.{gate.name}", gate.carried)
         for judged in gate.judged.measurements:
             limit = "no limit" if judged.limit is None else f"limit {judged.limit.text()}"
             m = judged.measurement
@@ -109,8 +111,13 @@ def _gate(view: View, gate: GateView) -> str:
     out = "\n".join(_said(gate))
     return (
         f'<testcase name="{xml_attribute(gate.name)}" classname="{xml_attribute(module)}"{place}'
-        f' time="{judged.duration_s:.6f}">\n{inner}<system-out>{xml(out)}</system-out>\n</testcase>\n'
+        f' time="{_took_s(gate):.6f}">\n{inner}<system-out>{xml(out)}</system-out>\n</testcase>\n'
     )
+
+
+def _took_s(gate: GateView) -> float:
+    """What the gate took of this run's time."""
+    return 0.0 if gate.carried else gate.judged.duration_s
 
 
 def _module(info: GateInfo) -> str:
@@ -137,6 +144,8 @@ def _failure(findings: Iterable[Finding], at: str | None, info: GateInfo | None)
 def _said(gate: GateView) -> Iterator[str]:
     """What the gate measured and noted, a line each."""
     yield gate.judged.title
+    if gate.carried:
+        yield gate.carried
     for judged in gate.judged.measurements:
         limit = "no limit" if judged.limit is None else judged.limit.text()
         m = judged.measurement

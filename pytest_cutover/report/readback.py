@@ -113,6 +113,7 @@ def _gate(
         ),
         # The report lists a gate's codes; their sentences are among the findings of the run.
         findings=tuple(f for f in findings if f.reason.code in codes and f.where in (None, where)),
+        carried_from=None if result is None else result.carried_from,
     )
 
 

@@ -8,7 +8,7 @@ from pytest_cutover.model import Verdict
 from pytest_cutover.reasons import Weight
 from pytest_cutover.report.safe import code
 from pytest_cutover.report.terminal import finding_text
-from pytest_cutover.report.view import STATES, WORDS, amount, change, top_impact, worst_first
+from pytest_cutover.report.view import STATES, WORDS, amount, carried_words, change, top_impact, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ def _row(view: View, gate: GateView) -> str:
     if more > 0 and measured:
         measured += f" and {more} more"
     finding = "" if first is None else code(finding_text(first))
-    sign = f"{_SIGNS[gate.state]} {WORDS[gate.state]}"
+    sign = f"{_SIGNS[gate.state]} {WORDS[gate.state]}" + (", carried" if gate.carried else "")
     cells = (sign, code(gate.name, 80), finding, measured, limit, last, code(gate.judged.owner or "", 40))
     return f"| {' | '.join(cells)} |"
 
@@ -151,6 +151,8 @@ def _tail(view: View) -> Iterator[str]:
     else:
         last = view.last
         yield f"- last run: {last.verdict.value}, {last.decided_at:%Y-%m-%d %H:%M} UTC, {code(last.run_id)}"
+    if view.carried:
+        yield f"- carried: {code(carried_words(view))}"
     where = code(evidence.folder) if evidence.url is None else f"[{evidence.folder_name}]({evidence.url})"
     yield f"- evidence: {where}, {signed_words(view)}"
     if evidence.sealed and evidence.keyid is not None:

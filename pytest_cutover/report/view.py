@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.model import GateDecision, Operator, ValueKind, Verdict, rfc3339
 from pytest_cutover.reasons import Reason, Weight
-from pytest_cutover.report.terminal import finding_text, state_of
+from pytest_cutover.report.terminal import finding_text, observed, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,6 +61,13 @@ class GateView:
     @property
     def key(self) -> str:
         return self.judged.key
+
+    @property
+    def carried(self) -> str:
+        """From which run it is carried and when its oldest value was observed; empty when it ran in this one."""
+        if self.judged.carried_from is None:
+            return ""
+        return f"carried from {self.judged.carried_from}, observed {observed(self.judged):%H:%M:%S} UTC"
 
     @property
     def serious(self) -> list[Finding]:
@@ -184,6 +191,11 @@ class View:
         """Findings about the run as a whole."""
         return [f for f in self.findings if f.gate is None]
 
+    @property
+    def carried(self) -> list[GateView]:
+        """The gates that an earlier run measured."""
+        return [g for g in self.gates if g.carried]
+
     def path_of(self, info: GateInfo) -> str:
         """The gate's file from the repository's root, as annotators look it up."""
         return self.prefix + info.file
@@ -293,6 +305,16 @@ def _gates(record: RunRecord, policy: EffectivePolicy, decision: Decision) -> It
 def _unique(key: str, seen: Counter[str]) -> str:
     seen[key] += 1
     return key if seen[key] == 1 else f"{key} ({seen[key]})"
+
+
+def carried_words(view: View) -> str:
+    """How many gates are carried, from which runs, and how old the oldest is; empty where none is."""
+    carried = [g.judged for g in view.carried]
+    if not carried:
+        return ""
+    runs = ", ".join(dict.fromkeys(str(g.carried_from) for g in carried))
+    gates = "1 gate" if len(carried) == 1 else f"{len(carried)} gates"
+    return f"{gates} from {runs}, the oldest observed {min(map(observed, carried)):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def worst_first(gates: Iterable[GateView]) -> list[GateView]:
@@ -505,6 +527,7 @@ def _gate_json(view: View, gate: GateView) -> dict[str, Any]:
         "file": None if info is None else view.path_of(info),
         "line": None if info is None else info.line,
         "duration_s": judged.duration_s,
+        "carried_from": judged.carried_from,
         "measurements": [_measurement_json(view, gate.key, j) for j in judged.measurements],
         "findings": [f.reason.code for f in judged.findings],
         "notes": [] if gate.result is None else list(gate.result.notes),
