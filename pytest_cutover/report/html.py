@@ -17,7 +17,7 @@ from pytest_cutover.report import sheet
 from pytest_cutover.report.chart import bullet, timeline
 from pytest_cutover.report.safe import html as esc
 from pytest_cutover.report.style import CSS
-from pytest_cutover.report.terminal import finding_text
+from pytest_cutover.report.terminal import finding_text, observed
 from pytest_cutover.report.view import STATES, WORDS, amount, carried_words, change, top_impact, worst_first
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def _header(view: View) -> Iterator[str]:
     if policy.sandbox:
         yield "<div><dt>Sandbox</dt><dd>No other environment accepts this.</dd></div>\n"
     yield "</dl>\n"
-    yield f'<p class="sum"><b>{counts["green"]}</b> of <b>{judged}</b> gates green</p>\n{_bar(view)}'
+    carried = f", {len(view.carried)} carried" if view.carried else ""
+    yield f'<p class="sum"><b>{counts["green"]}</b> of <b>{judged}</b> gates green{carried}</p>\n{_bar(view)}'
     yield '<ul class="counts">'
     for state in STATES:
         if counts[state]:
@@ -320,7 +321,11 @@ def _rows(view: View, gate: GateView) -> str:
     judged = gate.judged
     measured = judged.measurements
     span = f' rowspan="{len(measured)}"' if len(measured) > 1 else ""
-    seconds = esc(gate.carried) or (f"{judged.duration_s:.2f} s" if gate.result is not None else "not run")
+    seconds = f"{judged.duration_s:.2f} s" if gate.result is not None else "not run"
+    if gate.carried:
+        seconds = (
+            f'<span title="{esc(gate.carried)}">carried, observed {observed(judged):%H:%M:%S} UTC</span>'
+        )
     name = "" if judged.title == gate.name else f"{esc(gate.name)} · "
     head = (
         f'<th scope="row"{span}><b class="dot" role="img" aria-label="{WORDS[gate.state]}">{_SIGNS[gate.state]}</b>'

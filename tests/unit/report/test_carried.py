@@ -57,7 +57,8 @@ class TestViews:
     def test_the_page_says_it_at_the_gate_and_among_the_origins(self, view):
         page = html.render(view)
 
-        assert SAID in page
+        assert f'title="{SAID}">carried, observed 08:47:50 UTC<' in page
+        assert "gates green, 1 carried" in page
         assert f"1 gate from {OPENED['run_id']}, the oldest observed 2026-11-21 08:47:50 UTC" in page
 
     def test_the_summary_says_it_in_the_table_and_below(self, view):
