@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.fleet import FleetReport
     from pytest_cutover.fleet import ShardEvidence
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.model import RunRecord
 
 VALID, INVALID = 0, 1
 RUNS = Path("var/cutover/runs")
@@ -118,11 +119,19 @@ def _lines(path: Path, found: Verification) -> Iterator[str]:
         yield "do not rely on this evidence"
     if found.decision is not None:
         yield from decision_lines(found.decision, believed=found.is_valid)
+    if found.record is not None and found.record.opened is not None:
+        yield from _opened_lines(found.record)
     if found.fleet is not None:
         yield from _fleet_lines(found.fleet)
     for key in found.signers:
         yield f"signed   by {key.name} ({key.public.kind.value} {_evidence.short(key.keyid)})"
     yield f"trust    {found.anchor.description}"
+
+
+def _opened_lines(record: RunRecord) -> Iterator[str]:
+    carried = [r for r in record.results if r.carried_from is not None]
+    runs = ", ".join(dict.fromkeys(str(r.carried_from) for r in carried))
+    yield f"carried  {len(carried)} of {len(record.results)} results, from {runs}; that evidence is in the report"
 
 
 def _fleet_lines(report: FleetReport) -> Iterator[str]:

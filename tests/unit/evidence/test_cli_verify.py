@@ -15,6 +15,7 @@ from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.signer import development_signer
 from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.model import PolicySignature, rfc3339
+from tests.unit.evidence.opened_runs import BASE, OpenedRun
 from tests.unit.evidence.runs import KEY, NOW, POLICY_KEY, Run, sealed
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ def verify(*argv: str | Path) -> int:
 
 
 class TestVerify:
+    def test_says_what_was_carried_from_which_run(self, tmp_path: Path, capsys: Capture) -> None:
+        assert verify(write(tmp_path / "run", *OpenedRun().seal())) == 0
+
+        assert f"carried  1 of 2 results, from {BASE.run_id}; " in capsys.readouterr().out
+
     def test_valid_evidence_is_0_and_says_what_it_holds(self, rundir: Path, capsys: Capture) -> None:
         for path in (rundir, rundir / BUNDLE_FILE):
             assert verify(path) == 0
