@@ -19,6 +19,7 @@ from pytest_cutover.reasons import Reason, Weight
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_cutover.obligation import Owed
     from pytest_cutover.waiver import BoundGuard, GivenWaiver
 
 _ADDED = frozenset({"waiver_persons", "shards"})
@@ -264,6 +265,7 @@ class RunRecord:
     target: Mapping[str, str] = field(default_factory=dict)
     authors: tuple[str, ...] = ()  # of the change that is released, as the run was told
     guards_confirmed: str | None = None  # `waiver.guards_digest` of the guards that were injected
+    owed: tuple[Owed, ...] = ()  # obligations of earlier decisions in this environment
     opened: Opened | None = None  # where carried results come from; they stand among `results`
 
 

@@ -246,6 +246,11 @@ class Reason(Enum):
         Weight.UNPROVEN,
         "The policy demands a supervised run (`cutover run`), and this one was in-process.",
     )
+    RUN_PROVE_RED = (
+        "run.prove-red",
+        Weight.UNPROVEN,
+        "Readings of the run were, or could have been, distorted on purpose to see its gates red: it proves nothing.",
+    )
     EVIDENCE_NOT_WRITTEN = (
         "evidence.not-written",
         Weight.UNPROVEN,
@@ -307,6 +312,19 @@ class Reason(Enum):
         Weight.HOLD,
         "The guards of a waiver are not in place: nothing confirmed that they were injected.",
     )
+
+    # -- obligations: gates that have to be green after a release went out with guards
+    OBLIGATION_OVERDUE = (
+        "obligation.overdue",
+        Weight.RED,
+        "A release of this environment went out on the promise of a green gate, and no run has shown it in time.",
+    )
+    OBLIGATION_PENDING = (
+        "obligation.pending",
+        Weight.NOTE,
+        "A release of this environment went out on the promise of a green gate, which is not due yet.",
+    )
+    OBLIGATION_MET = ("obligation.met", Weight.NOTE, "This run shows a gate green that a release had promised.")
 
     # -- the shards of a fleet: what one run is, and what a merge makes of many
     SHARD_PARTIAL = (

@@ -27,6 +27,7 @@ from pytest_cutover.model import (
     ValueKind,
     parse_rfc3339,
 )
+from pytest_cutover.obligation import read_owed
 from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
@@ -318,6 +319,7 @@ def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
         "target": dict(event["target"]),
         # Evidence of the first days has none; without authors no waiver counts.
         "authors": tuple(_typed(a, str) for a in _typed(event.get("authors", []), list)),
+        "owed": tuple(map(read_owed, _typed(event.get("owed", []), list))),
         "opened": _opened(event.get("opened")),
     }
 

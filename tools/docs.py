@@ -118,7 +118,7 @@ def options() -> str:
 
 
 def _verb(verb: str) -> Iterator[str]:
-    parser = importlib.import_module(f"pytest_cutover.cli.{verb}")._parser()
+    parser = importlib.import_module(f"pytest_cutover.cli.{verb.replace('-', '_')}")._parser()
     yield from _parser_parts(parser)
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 VERBS = {
     "init": "put a first gate, its policy and a CI job into a repository",
     "check": "say what would be unproven if a run began now; runs nothing",
+    "prove-red": "show each required gate red once, and name those that cannot be",
     "run": "run a plan's gates under a trusted parent, decide and sign",
     "verify": "prove that evidence is whole, unchanged and signed",
     "admit": "say whether a digest may go into an environment now",
@@ -28,9 +29,11 @@ VERBS = {
     "diff": "compare two runs",
     "show": "show a past run again, or write its page",
     "history": "list past runs",
+    "prune": "take away old runs that nobody needs any more",
     "policy": "check, sign, verify or show a policy",
     "keys": "make or show signing keys",
     "waivers": "make, sign or show waivers of gates",
+    "obligations": "list what releases with guards still owe",
     "readyz": "ask a readiness endpoint",
     "serve": "run the sandbox service",
 }
@@ -81,7 +84,8 @@ def _main(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    verbs = "\n".join(f"  {verb:<8} {line}" for verb, line in VERBS.items())
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}} {line}" for verb, line in VERBS.items())
     parser = Parser(
         prog="cutover",
         usage="cutover [-h] [--version] VERB …",
@@ -96,4 +100,4 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in VERBS:
         parser.parse_args(arguments[:1] or ["--help"])
         return USAGE
-    return int(importlib.import_module(f"pytest_cutover.cli.{arguments[0]}").run(arguments[1:]))
+    return int(importlib.import_module(f"pytest_cutover.cli.{arguments[0].replace('-', '_')}").run(arguments[1:]))

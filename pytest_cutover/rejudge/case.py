@@ -80,6 +80,7 @@ def parts(case: Case, keys: Iterable[str]) -> dict[str, Case]:
             started={n: case.record.started[n] for n in own if n in case.record.started},
             results=tuple(results[key]),
             problems=(),
+            owed=(),
             complete=True,
         )
         gate = infos[key][0].id if infos[key] else key

@@ -81,9 +81,11 @@ _RUN_WORDS = {
     Reason.RUN_JOURNAL_DAMAGED: "journal lines that cannot be read",
     Reason.RUN_EXIT_STATUS: "exit statuses that nothing explains",
     Reason.RUN_ASSERTS_OFF: "running with assertions off",
+    Reason.RUN_PROVE_RED: "readings distorted to see gates red",
     Reason.RUN_CLOCK: "clocks that go backwards during the run",
     Reason.GATE_CODE_CHANGED: "changing the gate code while the run is under way",
     Reason.GATE_INVALID: "gates whose marker cannot be used",
+    Reason.GATE_CANCELLED: "gates that are cancelled before their turn",
     Reason.CARRIED_CHANGED: "carried gates that are not collected as they were",
 }
 
@@ -94,6 +96,18 @@ def _times(count: int) -> str:
 
 def _incomplete(case: Case, finding: Finding) -> Proposal:
     return Proposal("the journal is whole", lambda c: edits.record(c, complete=True))
+
+
+def _owed(case: Case, finding: Finding) -> Proposal:
+    overdue = [o for o in case.record.owed if o.is_overdue(case.at)]
+    left = tuple(o for o in case.record.owed if o not in overdue)
+    gates = ", ".join(dict.fromkeys(o.gate for o in overdue))
+    return Proposal(
+        "what earlier releases owe",
+        lambda c: edits.record(c, owed=left),
+        f"{len(overdue)} overdue",
+        f"shown green in this environment: {gates}",
+    )
 
 
 def _runner(case: Case, finding: Finding) -> Proposal:
@@ -448,6 +462,7 @@ _RECIPES: dict[Reason, Callable[[Case, Finding], Proposal | None]] = {
     Reason.GATE_CODE_CHANGED: _gate_code,
     Reason.KEY_DEVELOPMENT: _development_key,
     Reason.GUARDS_UNCONFIRMED: _guards,
+    Reason.OBLIGATION_OVERDUE: _owed,
     Reason.SHARD_UNNAMED: _shard_name,
     Reason.SHARD_FOREIGN: _shard_name,
     Reason.SHARD_PARTIAL: _whole_fleet,

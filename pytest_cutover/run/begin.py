@@ -125,6 +125,7 @@ def _write_first(begun: Begun) -> None:
         versions=dict(context.versions),
         target=begun.targets,
         pid=os.getpid(),
+        **({"owed": [owed.to_json() for owed in context.owed]} if context.owed else {}),
         **({} if opening is None else {"opened": opening.announced()}),
     )
     if opening is not None:

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.obligation import Owed
     from pytest_cutover.policy.load import GuardRule, SubjectRule
     from pytest_cutover.run.opening import Opening
     from pytest_cutover.waiver import GivenWaiver
+
+RUNS = "var/cutover/runs"
+"""Below the root of the project."""
 
 EMBEDDED = "embedded"
 """A target that is our own sandbox service, started by the run."""
@@ -72,6 +76,7 @@ class RunContext:
     waivers: tuple[GivenWaiver, ...] = ()
     unusable_waivers: tuple[tuple[str, str], ...] = ()  # file, reason
     authors: tuple[str, ...] = ()  # of the change that is released
+    owed: tuple[Owed, ...] = ()  # obligations of earlier decisions in this environment
     guards: GuardRule | None = None
     opening: Opening | None = None  # the run that gates are carried from
 
@@ -97,6 +102,7 @@ def prepare(
     from pytest_cutover.keys.signer import load_signer
     from pytest_cutover.keys.trust import find_anchor
     from pytest_cutover.policy.load import load_policy
+    from pytest_cutover.run.obligations import find_owed
     from pytest_cutover.run.waivers import find_authors, find_waivers
 
     anchor = find_anchor(options.trust, environ, rootdir)
@@ -121,7 +127,7 @@ def prepare(
         run_id=run_id,
         nonce=secrets.token_hex(16),
         rootdir=rootdir,
-        run_dir=rootdir / "var/cutover/runs" / run_id,
+        run_dir=rootdir / RUNS / run_id,
         policy=policy,
         policy_path=policy_path,
         policy_envelope=loaded.envelope,
@@ -137,6 +143,7 @@ def prepare(
         waivers=waivers,
         unusable_waivers=unusable,
         authors=tuple(authors),
+        owed=find_owed(rootdir / RUNS, policy.environment, anchor),
         guards=loaded.profile.guards,
     )
     if not options.only_open:

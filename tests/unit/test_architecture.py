@@ -57,8 +57,9 @@ MAY_IMPORT = {
     "redact": {"errors"},
     "phases": set(),
     "waiver": VOCABULARY,
-    "record": VOCABULARY,
-    "decision": VOCABULARY | {"waiver"},
+    "obligation": VOCABULARY,
+    "record": VOCABULARY | {"obligation"},
+    "decision": VOCABULARY | {"waiver", "obligation"},
     "files": VOCABULARY,
     "evidence": VOCABULARY | {"strictjson", "record", "decision", "waiver", "fleet", "keys", "__init__"},
     "keys": VOCABULARY | {"strictjson", "files"},
@@ -88,7 +89,7 @@ MAY_IMPORT = {
     },
     "run": VOCABULARY
     | {"files", "redact", "phases", "marker", "gate", "fixtures", "readings"}
-    | {"record", "decision", "waiver", "sources"}
+    | {"record", "decision", "waiver", "obligation", "sources"}
     | {"evidence", "keys", "policy", "service", "report", "__init__"},
 }
 

@@ -20,6 +20,7 @@ from pytest_cutover.model import (
     Verdict,
     rfc3339,
 )
+from pytest_cutover.obligation import Owed
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold, gate_info, gate_result
 from tests.unit import journals
@@ -177,6 +178,7 @@ SCENARIOS: dict[Reason, Callable[[], Decision]] = {
     Reason.RUN_JOURNAL_DAMAGED: lambda: decision([*clean_run(), started()]),
     Reason.RUN_EXIT_STATUS: lambda: decision([*clean_run()[:-1], finished(exit=11), exited(status=0)]),
     Reason.RUN_ASSERTS_OFF: told("run.asserts-off"),
+    Reason.RUN_PROVE_RED: told("run.prove-red"),
     Reason.RUN_CLOCK: lambda: decision(backwards()),
     Reason.RUN_RUNNER: lambda: decision(clean_run(), runner=Runner.SUPERVISED),
     Reason.SUBJECT_MISSING: lambda: decision(
@@ -197,6 +199,17 @@ SCENARIOS: dict[Reason, Callable[[], Decision]] = {
     Reason.KEY_DEVELOPMENT: lambda: decision(
         [started(signer="development"), *clean_run()[1:]], development_key=False
     ),
+    Reason.GATE_CANCELLED: told("gate.cancelled"),
+    **{
+        reason: lambda owed=owed: decision([started(owed=[owed.to_json()]), *clean_run()[1:]])
+        for reason, owed in {
+            Reason.OBLIGATION_OVERDUE: Owed("errors", "watch", "run-1", NOW - timedelta(hours=1), NOW),
+            Reason.OBLIGATION_PENDING: Owed(
+                "errors", "watch", "run-1", NOW - timedelta(hours=1), NOW + timedelta(seconds=1)
+            ),
+            Reason.OBLIGATION_MET: Owed("ready", "watch", "run-1", NOW - timedelta(hours=1), NOW),
+        }.items()
+    },
     Reason.KEY_MISSING: lambda: decision([started(signer="none"), *clean_run()[1:]]),
 }
 

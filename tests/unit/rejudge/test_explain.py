@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from pytest_cutover.model import Operator, PolicySignature, Requirement, Runner, Verdict, rfc3339
+from pytest_cutover.obligation import Owed
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.rejudge.case import Case
 from pytest_cutover.rejudge.explain import explain
@@ -69,6 +70,7 @@ TWO_HOLDERS = [
     gate_finished(),
     finished(),
 ]
+OVERDUE = Owed("errors", "watch", "run-1", NOW - timedelta(hours=2), NOW - timedelta(hours=1)).to_json()
 
 SCENARIOS = {
     "limit.broken": case(gate(measurement(value="0.9"))),
@@ -139,6 +141,9 @@ SCENARIOS = {
     "shard.unnamed": case(shards=("eu", "us")),
     "shard.foreign": case([started(shard="mars"), *clean_run()[1:]], shards=("eu", "us")),
     "shard.partial": case([started(shard="eu"), *clean_run()[1:]], shards=2),
+    "obligation.overdue": case(
+        [started(owed=[OVERDUE, OVERDUE | {"gate": "ready", "guard": "seen"}]), *clean_run()[1:]]
+    ),
     "carried.expired": case(
         opened_run(gate_carried("seen", measurement(observed_at=rfc3339(NOW - timedelta(minutes=10))))),
         policy("ready", "seen", decision_ttl_s=600.0),
@@ -164,7 +169,10 @@ class TestEveryReason:
 
     def test_that_moves_a_verdict_is_among_the_scenarios(self):
         """A reason that is told by a problem of the journal is taken away with the problem."""
-        told = {r for r in Reason if r.code.startswith(("run.", "evidence."))} | {Reason.GATE_INVALID}
+        told = {r for r in Reason if r.code.startswith(("run.", "evidence."))} | {
+            Reason.GATE_INVALID,
+            Reason.GATE_CANCELLED,
+        }
         moving = {r.code for r in Reason if r.weight is not Weight.NOTE and r not in told}
         moving = {c for c in moving if not c.startswith(("waiver.", "guards."))}  # tests of their own
         of_merges = {c for c in moving if c.startswith("shard.")} - {

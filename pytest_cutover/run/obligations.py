@@ -1,0 +1,101 @@
+"""What releases of an environment still owe: obligations of past decisions, and the runs that showed them met."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_cutover.decision import decide
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
+from pytest_cutover.evidence.unsigned import begun_between
+from pytest_cutover.evidence.verify import verify_bundle
+from pytest_cutover.files import read_regular
+from pytest_cutover.model import Verdict, parse_rfc3339
+from pytest_cutover.obligation import Owed, shows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from pytest_cutover.evidence.claims import DecisionClaims
+    from pytest_cutover.evidence.verify import Verification
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.model import GateDecision
+
+_WITH_GUARDS = Verdict.GO_WITH_GUARDS.value.encode()
+
+
+def find_owed(runs: Path, environment: str, anchor: Anchor | None) -> tuple[Owed, ...]:
+    """Every obligation of this environment's decisions, oldest first, with the run that first showed it green.
+
+    `runs` is the folder of runs. Both sides need evidence that `anchor` verifies: what nobody signed went
+    nowhere and shows nothing. Runs that were moved away are not seen.
+    """
+    if anchor is None:
+        return ()
+    names = sorted(p.name for p in runs.iterdir()) if runs.is_dir() else []
+    folders = [runs / name for name in names if begun_between(name) is not None]
+    asking = [f for f in folders if _WITH_GUARDS in (_read(f / REPORT_FILE) or b"")]
+    owed: list[Owed] = []
+    for folder in asking:
+        found = _verified(folder, anchor)
+        if found is not None and found.decision is not None:
+            owed += _asked(found.decision, environment)
+    return tuple(_settled(owed, folders, environment, anchor)) if owed else ()
+
+
+def _asked(decision: DecisionClaims, environment: str) -> Iterator[Owed]:
+    if decision.verdict is not Verdict.GO_WITH_GUARDS or decision.environment != environment:
+        return
+    for guard in decision.guards:
+        if guard.get("obligation") is not None and guard.get("due_at") is not None:
+            yield Owed(
+                gate=str(guard["obligation"]["gate"]),
+                guard=str(guard["name"]),
+                run_id=decision.run_id,
+                decided_at=decision.decided_at,
+                due_at=parse_rfc3339(str(guard["due_at"])),
+            )
+
+
+def _settled(owed: list[Owed], folders: list[Path], environment: str, anchor: Anchor) -> Iterator[Owed]:
+    """Each with the first later run that showed it, if one did."""
+    first = min(o.decided_at for o in owed)
+    shown: dict[Owed, tuple[datetime, str]] = {}
+    for folder in folders:
+        begun = begun_between(folder.name)
+        if begun is None or begun[1] < first or len(shown) == len(owed):
+            continue
+        found = _verified(folder, anchor)
+        if found is None or found.decision is None or found.decision.environment != environment:
+            continue
+        gates = _judged(found)
+        for each in owed:
+            if each not in shown and shows(each, gates):
+                shown[each] = found.decision.decided_at, found.decision.run_id
+    for each in owed:
+        at, by = shown.get(each, (None, None))
+        yield replace(each, shown_at=at, shown_by=by)
+
+
+def _judged(found: Verification) -> tuple[GateDecision, ...]:
+    """The gates of a run as they were judged then, without its waivers: what was waived is not green."""
+    if found.record is None or found.report is None or found.decision is None:
+        return ()  # a merge: its shards' gates are in evidence of their own
+    return decide(found.record, found.report.policy, found.decision.decided_at).gates
+
+
+def _verified(folder: Path, anchor: Anchor) -> Verification | None:
+    bundle, report = _read(folder / BUNDLE_FILE), _read(folder / REPORT_FILE)
+    if bundle is None or report is None:
+        return None
+    found = verify_bundle(bundle, report, anchor)
+    return found if found.is_valid else None
+
+
+def _read(path: Path) -> bytes | None:
+    with suppress(OSError):
+        return read_regular(path)
+    return None
