@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.declared import logs, taking
 from pytest_cutover.errors import SourceError
-from pytest_cutover.sources import tree
+from pytest_cutover.sources import distortion, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -143,7 +143,7 @@ def _measure_all(criterion: Criterion, gate: Gate, read: _Read) -> None:
             samples = read.samples if measure.samples is None else _samples(read.take(measure.samples))
             gate.measure(
                 measure.name,
-                read.take(measure.take),
+                distortion.taken(read.take(measure.take)),
                 unit=measure.unit,
                 samples=samples,
                 observed_at=read.observed_at,

@@ -27,6 +27,7 @@ from pytest_cutover.run.recording import (
     redact_longrepr,
 )
 from pytest_cutover.run.worker import collected, start_recorder
+from pytest_cutover.sources import distortion
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -101,6 +102,8 @@ class GateRun:
         collected = json.loads(facts)
         if (invalid := collected.pop("invalid")) is not None:
             self.tell(Reason.GATE_INVALID, f"worker {name}: {invalid}")
+        if collected.pop("distorted"):
+            self.tell(Reason.RUN_PROVE_RED, f"readings of worker {name} were distorted")
         if collected.pop("asserts_off"):
             self.tell(Reason.RUN_ASSERTS_OFF, f"worker {name} runs with assertions off")
         self.journal.write("run.collected", **collected)
@@ -262,6 +265,8 @@ class GateRun:
         if self.console.progress is not None:
             self.console.progress.erase()
         self._end_side_by_side()
+        if distortion.was_used():
+            self.tell(Reason.RUN_PROVE_RED, "readings were distorted in the process of the gates")
         self._check_status(status)
         supervised = self.context is None
         # The child promises a code that only the parent's decision turns into 0.

@@ -26,6 +26,7 @@ from pytest_cutover.run.journal import Journal
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
+    from typing import IO
 
     from pytest_cutover.run.conclude import Conclusion
     from pytest_cutover.run.context import RunContext
@@ -47,7 +48,7 @@ def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], N
     begun.journal.close()
     try:
         begun.journal.require_whole()
-        ended = _Child(context, begun, arguments, say).wait()
+        ended = Child(context, begun, arguments, say).wait()
     finally:
         begun.stop()
     if digest_code(context.rootdir, context.policy.gate_code_paths) != context.gate_code_digest:
@@ -85,11 +86,16 @@ def child_command(context: RunContext, kept: Sequence[str], arguments: Sequence[
     ]
 
 
-class _Child:
-    """pytest in a process group of its own, under the run's deadline."""
+class Child:
+    """pytest in a process group of its own, under the run's deadline; `output` takes what it prints."""
 
     def __init__(
-        self, context: RunContext, begun: Begun, arguments: Sequence[str], say: Callable[[str], None]
+        self,
+        context: RunContext,
+        begun: Begun,
+        arguments: Sequence[str],
+        say: Callable[[str], None],
+        output: IO[bytes] | None = None,
     ) -> None:
         from pytest_cutover.run.pytest_ini import addopts, kept_options
 
@@ -113,6 +119,8 @@ class _Child:
                     cwd=context.rootdir,
                     env=environment,
                     pass_fds=(handed.fileno(), watched),
+                    stdout=output,
+                    stderr=output,
                     start_new_session=True,
                 )
         except OSError as exc:

@@ -22,6 +22,7 @@ from pytest_cutover.run.recording import (
     RESULT_ATTRIBUTE,
     Recorder,
 )
+from pytest_cutover.sources import distortion
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -43,6 +44,10 @@ def start_recorder(config: pytest.Config, handed: Mapping[str, Any], worker: str
         carried=frozenset(gate["gate"]["nodeid"] for gate in handed["carried"]),
     )
     config.stash[RECORDER] = recorder
+    if "prove_red" in handed:
+        from pytest_cutover.run.proving import prove
+
+        prove(config, handed["prove_red"], worker)
     config.stash[fixtures.SOURCES] = fixtures.Sources(handed["targets"])
     config.pluginmanager.register(fixtures, "cutover-fixtures")
     config.pluginmanager.register(recorder, "cutover-recorder")
@@ -99,5 +104,9 @@ class Worker:
             self._recorder.side_by_side.end()
         output = session.config.workeroutput  # type: ignore[attr-defined] # xdist sets it
         output["cutover"] = json.dumps(
-            collected(self._recorder) | {"asserts_off": bool(sys.flags.optimize), "invalid": self._invalid}
+            collected(self._recorder) | {
+                "asserts_off": bool(sys.flags.optimize),
+                "invalid": self._invalid,
+                "distorted": distortion.was_used(),
+            }
         )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import MeasurementError, SourceError
+from pytest_cutover.sources import distortion
 from pytest_cutover.sources._family import Family
 
 if TYPE_CHECKING:
@@ -112,6 +113,21 @@ class CommandSource:
             MeasurementError: `argv` is not a list of texts.
         """
         command = _argv(argv)
+        return distortion.reading(
+            ("command", *command),
+            lambda: self._run(command, timeout_s, env, cwd, max_output_bytes, alone, said),
+        )
+
+    def _run(
+        self,
+        command: tuple[str, ...],
+        timeout_s: float,
+        env: Mapping[str, str] | None,
+        cwd: str | os.PathLike[str] | None,
+        max_output_bytes: int,
+        alone: bool,
+        said: Callable[[bytes, bytes], None] | None,
+    ) -> CommandReading:
         if not timeout_s > 0 or timeout_s == float("inf"):
             raise MeasurementError(f"expected a time limit in seconds above 0, got {timeout_s}")
         started = time.monotonic()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import ConfigError, MeasurementError, SourceError
-from pytest_cutover.sources import exposition, urls
+from pytest_cutover.sources import distortion, exposition, urls
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -194,6 +194,22 @@ class HttpSource:
             MeasurementError: the request cannot be sent as asked for.
         """
         url = self._url(path_or_url, target)
+        return distortion.reading(
+            ("http", method.upper(), url),
+            lambda: self._read(url, method, headers, retries, json, content, timeout_s, redirects),
+        )
+
+    def _read(
+        self,
+        url: str,
+        method: str,
+        headers: Mapping[str, str] | None,
+        retries: int,
+        json: Any,
+        content: bytes | None,
+        timeout_s: float | None,
+        redirects: bool,
+    ) -> HttpReading:
         if retries and method.upper() not in SAFE_METHODS:
             raise MeasurementError(f"{method.upper()} cannot be retried: it may have had its effect already")
         body, fields = _content(json, content, headers)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import MeasurementError, SourceError
+from pytest_cutover.sources import distortion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +44,12 @@ def scan(root: Path, patterns: Mapping[str, str], *, suffixes: Sequence[str] = (
         SourceError: no such file at all, or one that cannot be read whole: nothing found in nothing is no proof.
         MeasurementError: a pattern is no regular expression.
     """
-    compiled = _compiled(patterns)
+    return distortion.reading(
+        ("scan", str(root), *patterns.values()), lambda: _scan(root, _compiled(patterns), suffixes)
+    )
+
+
+def _scan(root: Path, compiled: Mapping[str, re.Pattern[str]], suffixes: Sequence[str]) -> TreeReading:
     files = [p for p in _walk(root, root, ()) if p.suffix in suffixes] if root.is_dir() else []
     if not files:
         raise SourceError(f"expected files with suffix {', '.join(suffixes)} below {root}, found none")
@@ -68,7 +74,19 @@ def scan_files(
         SourceError: a root does not exist or leaves no file to read, or something cannot be read whole.
         MeasurementError: a pattern is no regular expression.
     """
-    compiled = _compiled(patterns)
+    return distortion.reading(
+        ("scan", *map(str, roots), *patterns.values()),
+        lambda: _scan_files(roots, _compiled(patterns), base, files, exclude),
+    )
+
+
+def _scan_files(
+    roots: Sequence[Path],
+    compiled: Mapping[str, re.Pattern[str]],
+    base: Path,
+    files: Sequence[str],
+    exclude: Sequence[str],
+) -> TreeReading:
     wanted, unwanted = [glob_pattern(g) for g in files], [glob_pattern(g) for g in exclude]
     found: dict[Path, None] = {}
     for root in roots:

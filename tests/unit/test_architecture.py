@@ -72,7 +72,9 @@ MAY_IMPORT = {
     "readings": set(),
     "declared": VOCABULARY | {"strictjson", "phases", "policy", "sources"},
     "starter": {"errors", "policy", "sources", "__init__"},
+    "retention": VOCABULARY | {"record", "evidence", "keys", "files"},
     "plugin": {"hookspecs", "run", "declared"},
+    "proof": VOCABULARY | {"decision", "files", "record", "run", "sources"},
     "outlook": VOCABULARY
     | {
         "declared",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.false_go.projects import (
     assertions,
     declared,
+    distorted,
     environment,
     hooks,
     inifiles,
@@ -39,6 +40,7 @@ THEMES = (
     journal,
     declared,
     overlapping,
+    distorted,
 )
 
 LIES: tuple[LyingRun, ...] = tuple(lie for theme in THEMES for lie in theme.LIES)
