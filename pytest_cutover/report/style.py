@@ -103,7 +103,7 @@ dl.signs{display:grid;grid-template-columns:repeat(3,1fr);gap:24px;margin-top:26
 .gantt caption{text-align:left;color:var(--soft);font-size:.86rem;padding-bottom:6px}
 .gantt th,.gantt td{border:0;padding:2px 14px;vertical-align:middle}
 .gantt th{width:1%;white-space:nowrap;max-width:320px;overflow:hidden;text-overflow:ellipsis}
-.gantt td.n{width:1%}
+.gantt td.n{width:1%;white-space:nowrap}
 .tl{display:block;width:100%;height:20px}
 .prov>div{display:grid;grid-template-columns:170px 1fr;gap:4px 16px;padding:7px 0;border-top:1px solid var(--line)}
 .prov dt{font-size:.9rem}
@@ -128,7 +128,8 @@ body{font-size:10.5pt;line-height:1.4}main,.top>*,footer{max-width:none;padding-
 section{margin:22px 0}h2{break-after:avoid}.cat,.key{break-after:avoid}.card,tr,figure{break-inside:avoid}
 .cv{content-visibility:visible}.scroll{overflow:visible;border-radius:0}
 .top{border:0}thead{display:table-header-group}th,td{padding:5px 8px}table{font-size:9.5pt}
-.m{min-width:0}.k3{width:112px}.m .c{width:104px;background-size:90% 4px}.m .ch{padding:6px 2px 0}.prov>div{padding:4px 0}
+.m{min-width:0}.k1{width:22%}.k2{width:20%}.k3{width:92px}.k4{width:15%}.m .c{width:84px;background-size:90% 4px}.m .ch{padding:6px 2px 0}
+.m:not(:has(tr:nth-child(12))){break-inside:avoid}.prov>div{padding:4px 0;grid-template-columns:110px 1fr}.prov code{font-size:.76em}
 .sheet{break-before:page;break-after:page}.sheet table{font-size:9pt}.sheet td,.sheet tbody th{height:44px;padding:3px 5px}
 .nt{min-width:0;font-size:8.5pt}.sg{min-width:80px}.sheet thead th{white-space:normal}
 a{color:inherit}}
