@@ -263,6 +263,11 @@ class Reason(Enum):
         Weight.UNPROVEN,
         "A gate that was carried from an earlier run was not collected again, or not as it was then.",
     )
+    CARRIED_OUTDATED = (
+        "carried.outdated",
+        Weight.UNPROVEN,
+        "Another run of the plan, environment and shard began after the one that was opened, and may have found other things.",
+    )
     CARRIED_EXPIRED = (
         "carried.expired",
         Weight.UNPROVEN,
@@ -324,7 +329,11 @@ class Reason(Enum):
         Weight.NOTE,
         "A release of this environment went out on the promise of a green gate, which is not due yet.",
     )
-    OBLIGATION_MET = ("obligation.met", Weight.NOTE, "This run shows a gate green that a release had promised.")
+    OBLIGATION_MET = (
+        "obligation.met",
+        Weight.NOTE,
+        "This run shows a gate green that a release had promised.",
+    )
 
     # -- the shards of a fleet: what one run is, and what a merge makes of many
     SHARD_PARTIAL = (

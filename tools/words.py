@@ -40,7 +40,12 @@ PYTEST_EXIT_CODES: dict[int, str] = {
 
 VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
     ("`init`", "done", "", "a file cannot be read or written"),
-    ("`check`", "everything is there", "something would be unproven", "the policy or trust file cannot be used"),
+    (
+        "`check`",
+        "everything is there",
+        "something would be unproven",
+        "the policy or trust file cannot be used",
+    ),
     ("`prove-red`", "each gate was seen red", "some were not", "no run could begin"),
     ("`verify`", "valid", "invalid", "the evidence or the trust file cannot be read"),
     ("`admit`", "admitted", "refused", "the evidence or the trust file cannot be read"),
@@ -186,6 +191,7 @@ REASONS: dict[Reason, str] = {
     Reason.POLICY_EMPTY: "List the gates that the plan requires.",
     Reason.KEY_DEVELOPMENT: "Set `CUTOVER_KEY`: [options](options.md).",
     Reason.CARRIED_CHANGED: "Run the plan without `--open`. Do not deselect a gate that is carried: it must be collected.",
+    Reason.CARRIED_OUTDATED: "Run the plan again: with `--open` it starts from that other run.",
     Reason.CARRIED_EXPIRED: "Run the plan without `--open`.",
     Reason.WAIVER_UNUSABLE: "Repair the file, or remove it: `cutover waivers show FILE` says what is wrong.",
     Reason.WAIVER_UNTRUSTED: 'Add the signer\'s key to the trust file, with a person and the role "waiver", if it should count.',

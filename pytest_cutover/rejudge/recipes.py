@@ -86,6 +86,7 @@ _RUN_WORDS = {
     Reason.GATE_CODE_CHANGED: "changing the gate code while the run is under way",
     Reason.GATE_INVALID: "gates whose marker cannot be used",
     Reason.GATE_CANCELLED: "gates that are cancelled before their turn",
+    Reason.CARRIED_OUTDATED: "runs that begin while carried gates wait for a decision",
     Reason.CARRIED_CHANGED: "carried gates that are not collected as they were",
 }
 

@@ -41,12 +41,26 @@ class Conclusion:
 def judge(context: RunContext) -> Conclusion:
     """Decide; when only guards are missing for a GO-WITH-GUARDS, put them in place and decide again."""
     concluded = _judge(context)
+    why = _outdated(context, concluded.record)
+    if why is not None:
+        if _tell(context, Reason.CARRIED_OUTDATED, why) is not None:
+            return unsealed(concluded, Reason.CARRIED_OUTDATED, why)
+        concluded = _judge(context)
     if not are_awaited(concluded.decision):
         return concluded
     broken = inject(context, concluded.decision)
     if broken is not None:
         return unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, broken)
     return _judge(context)
+
+
+def _outdated(context: RunContext, record: RunRecord) -> str | None:
+    """Why what is carried counts no more, if nothing has said so yet."""
+    if context.opening is None or any(p.reason is Reason.CARRIED_OUTDATED for p in record.problems):
+        return None
+    from pytest_cutover.run.opening import outdated
+
+    return outdated(context)
 
 
 def _judge(context: RunContext) -> Conclusion:
@@ -98,16 +112,20 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
 
 def add_problem(context: RunContext, reason: Reason, message: str) -> Conclusion:
     """The conclusion after something went wrong behind the journal's end: it is told there, and all is judged again."""
+    broken = _tell(context, reason, message)
+    concluded = judge(context)
+    return concluded if broken is None else unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, broken)
+
+
+def _tell(context: RunContext, reason: Reason, message: str) -> str | None:
+    """Write a problem behind the journal's end; why that cannot be done, or None."""
     try:
         journal = Journal(context.run_dir / "journal.jsonl", resume=True)
     except CutoverError as exc:
-        return unsealed(judge(context), Reason.EVIDENCE_NOT_WRITTEN, str(exc))
+        return str(exc)
     journal.problem(reason.code, Redactor(os.environ)(message)[:2000])
     journal.close()
-    concluded = judge(context)
-    if journal.broken is not None:
-        return unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, journal.broken)
-    return concluded
+    return journal.broken
 
 
 def seal_unless_told(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> Conclusion:

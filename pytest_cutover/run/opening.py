@@ -133,6 +133,19 @@ def _nothing_is_open(found: _Found, policy: EffectivePolicy, now: datetime) -> C
     )
 
 
+def outdated(context: RunContext, anchor: Anchor | None = None) -> str | None:
+    """Why what this run carries counts no more: the run that it comes from is not the newest any longer."""
+    if context.opening is None:
+        return None
+    try:
+        newest = _newest(context, anchor)
+    except NothingCarriedError as exc:
+        return str(exc)
+    if newest == context.opening.folder:
+        return None
+    return f"run {newest.name} began meanwhile: what is carried may be outdated"
+
+
 # -- the newest run --------------------------------------------------------------------------
 
 
@@ -141,7 +154,8 @@ def _newest(context: RunContext, anchor: Anchor | None) -> Path:
     runs, policy = context.run_dir.parent, context.policy
     wanted = (policy.plan, policy.environment, context.shard)
     try:
-        names = sorted((p.name for p in runs.iterdir() if begun_between(p.name) is not None), reverse=True)
+        others = {p.name for p in runs.iterdir() if begun_between(p.name) is not None} - {context.run_id}
+        names = sorted(others, reverse=True)
     except OSError:
         names = []
     for name in names:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 BOTH = (Mode.ALONE, Mode.SUPERVISED)
 GATE = """
-import os, pathlib, signal, time
+import os, pathlib, shutil, signal, time
 from datetime import UTC, datetime, timedelta
 state = json.loads(pathlib.Path("state.json").read_text()).get("{gate}", {{}})
 if "kill" in state:
@@ -49,6 +49,9 @@ time.sleep(state.get("sleep", 0))
 if state.get("flaky") and not pathlib.Path("tried").exists():
     pathlib.Path("tried").touch()
     assert False
+if "plant" in state:
+    newest, *_ = sorted(pathlib.Path("var/cutover/runs").iterdir())
+    shutil.copytree(newest, newest.with_name("2999" + newest.name[4:]))
 observed_at = datetime.now(UTC) - timedelta(seconds=state.get("age", 0))
 gate.measure("v", state.get("v", 1), observed_at=observed_at)
 """
@@ -178,7 +181,7 @@ class Project:
 
     @property
     def newest(self) -> Path:
-        return self.folders()[-1]
+        return [f for f in self.folders() if not f.name.startswith("2999")][-1]
 
     def run(
         self, mode: Mode, *options: str, args: tuple[str, ...] = (), open_: bool = False, **more: Any
@@ -421,6 +424,14 @@ CASES = (
         ),
         carries=frozenset({"one", "three"}),
         modes=(Mode.SUPERVISED,),
+    ),
+    Case(
+        "another-run-meanwhile",
+        exit=11,
+        code="carried.outdated",
+        then={"two": {"plant": 1}},
+        carries=frozenset({"one", "three"}),
+        modes=BOTH,
     ),
     *(
         Case(

@@ -148,6 +148,7 @@ SCENARIOS = {
         opened_run(gate_carried("seen", measurement(observed_at=rfc3339(NOW - timedelta(minutes=10))))),
         policy("ready", "seen", decision_ttl_s=600.0),
     ),
+    "carried.outdated": case([*opened_run()[:-1], problem("carried.outdated"), finished()]),
     "carried.changed": case(opened_run(gate_carried("seen", gate=info("seen", line=13)))),
     "key.development": case([started(signer="development"), *clean_run()[1:]], development_key=False),
 }
