@@ -100,4 +100,6 @@ def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in VERBS:
         parser.parse_args(arguments[:1] or ["--help"])
         return USAGE
-    return int(importlib.import_module(f"pytest_cutover.cli.{arguments[0].replace('-', '_')}").run(arguments[1:]))
+    return int(
+        importlib.import_module(f"pytest_cutover.cli.{arguments[0].replace('-', '_')}").run(arguments[1:])
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import shard_verdict
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.model import Verdict
+from pytest_cutover.model import Runner, Verdict
 from pytest_cutover.outlook.collection import collect
 from pytest_cutover.outlook.expected import outlook
 from pytest_cutover.outlook.matter import Matter, of_finding
@@ -161,4 +161,6 @@ def _facts(
     seen = {(o.gate.info.key, m.name) for o in outlooks for m in o.measures if m.seen is not None}
     rest = f", {len(limits & seen)} in the last run" if limits & seen else ""
     yield "limits", f"{len(limits)}; {len(limits & in_source)} measured in the source{rest}"
+    if policy.runner is Runner.SUPERVISED:
+        yield "runner", f"supervised alone counts: cutover run {policy.plan}"
     yield "policy", f"{policy.name}, version {policy.version}, {loaded.signature.state.value}"

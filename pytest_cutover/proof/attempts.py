@@ -63,6 +63,7 @@ class Attempts:
         """One attempt, without the gates whose node ids are in `done`; `again`: with readings taken anew.
 
         Raises:
+            KeyboardInterrupt: a signal told this process to stop.
             AdapterError: its folder cannot be written, or pytest or the sandbox service does not start.
         """
         name = f"{kind or TRUTHFUL}{'-again' if again else ''}"
@@ -83,15 +84,14 @@ class Attempts:
         begun.journal.close()
         begun.journal.require_whole()
         with (folder / "output.txt").open("wb") as output:
-            Child(
-                context,
-                _Proving(begun, asked),
-                self._arguments,
-                self._say if kind is None else _nothing,
-                output,
-            ).wait()
-        lines = BytesIO(read_regular(folder / "journal.jsonl")).readlines()
-        record = fold(lines)
+            say = self._say if kind is None else _nothing
+            events = Child(context, _Proving(begun, asked), self._arguments, say, output).wait()
+        if any(fields.get("code") == Reason.RUN_INTERRUPTED.code for _, fields in events):
+            raise KeyboardInterrupt  # the child had it first: without this the next attempt would begin
+        data = b""  # a journal that somebody removed is one of a run in which nothing happened
+        with suppress(OSError):
+            data = read_regular(folder / "journal.jsonl")
+        record = fold(BytesIO(data).readlines())
         return Attempt(kind, decide(record, context.policy, datetime.now(UTC)), record.collected)
 
     def reads(self) -> Mapping[str, Mapping[str, int]]:

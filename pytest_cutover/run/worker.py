@@ -104,7 +104,8 @@ class Worker:
             self._recorder.side_by_side.end()
         output = session.config.workeroutput  # type: ignore[attr-defined] # xdist sets it
         output["cutover"] = json.dumps(
-            collected(self._recorder) | {
+            collected(self._recorder)
+            | {
                 "asserts_off": bool(sys.flags.optimize),
                 "invalid": self._invalid,
                 "distorted": distortion.was_used(),

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from datetime import UTC, datetime
 from io import BytesIO
 
@@ -255,9 +259,42 @@ async def test_waits(gate, command):
         assert {p["gate"] for p in json.loads(done.stdout)["gates"]} == {"waits", "many[1]", "many[2]"}
 
 
+SLOW = """
+import time
+
+@pytest.mark.preflight
+@pytest.mark.gate("slow")
+def test_slow(gate, command):
+    gate.measure("v", command.run(["echo", "1"]).figure("[0-9]+"))
+    time.sleep(60)
+"""
+
+
+class TestInterrupted:
+    def test_ctrl_c_ends_it_all_and_leaves_no_answers(self, tmp_path):
+        project = project_of(tmp_path, SLOW, "slow")
+        command = [sys.executable, "-m", "pytest_cutover", "prove-red"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            until = time.monotonic() + 60
+            while not list(tmp_path.glob("var/cutover/proofs/*/truthful/readings-*")):
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=60)
+
+        assert (process.returncode, out) == (130, b"")
+        (proofs,) = project.folder.glob("var/cutover/proofs/*")
+        assert [p.name for p in proofs.iterdir()] == ["truthful"]
+        assert list(proofs.rglob("readings-*")) == []
+
+
 @pytest.fixture(scope="module")
 def green(tmp_path_factory):
-    project = project_of(tmp_path_factory.mktemp("g"), GATES.partition('@pytest.mark.gate("asserts")')[0], "honest")
+    project = project_of(
+        tmp_path_factory.mktemp("g"), GATES.partition('@pytest.mark.gate("asserts")')[0], "honest"
+    )
     done = project.cutover("prove-red", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     return project, project.folder / json.loads(done.stdout)["folder"]

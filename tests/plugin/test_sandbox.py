@@ -119,3 +119,25 @@ class TestSandbox:
 
         assert (code, findings) == (11, {"gate.error"}), output
         assert "✓ service.ready" in output
+
+
+class TestBeforeTheNight:
+    def ask(self, project: Path, *arguments: str) -> tuple[int, Any]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("CUTOVER_", "PYTEST_"))}
+        command = [sys.executable, "-P", "-m", "pytest_cutover", *arguments, "--json", "--", "gates"]
+        done = subprocess.run(command, cwd=project, env=kept, capture_output=True, text=True, check=False)
+        return done.returncode, json.loads(done.stdout)
+
+    def test_all_is_there_and_nothing_is_begun(self, project: Path) -> None:
+        code, found = self.ask(project, "check", "preflight")
+
+        assert (code, found["ready"]) == (0, True)
+        assert [u["gate"] for u in found["unknown"]] == ["service.checks"]
+        assert not (project / "var").exists()
+
+    def test_each_shipped_gate_is_seen_red(self, project: Path) -> None:
+        code, found = self.ask(project, "prove-red", "preflight")
+
+        assert [p["state"] for p in found["gates"]] == ["red"] * 5
+        assert all("injected" in p for p in found["gates"])  # none is red with true readings
+        assert code == 0

@@ -211,6 +211,17 @@ def test_the_whole_plan_is_go(shop: Shop, redis: str, database: str, tmp_path: P
     assert not (shop.folder / "shop.db").exists()
 
 
+def test_each_gate_is_seen_red(shop: Shop, redis: str, database: str, tmp_path: Path) -> None:
+    need("promtool")
+    with tls(tmp_path / "tls", days=60) as addresses:
+        ran = shop.project.cutover("prove-red", "preflight", "--json", DATABASE_URL=database, REDIS_URL=redis, **addresses)  # fmt: skip
+
+    found = json.loads(ran.out)["gates"]
+    assert [p for p in found if p["state"] != "red" or p.get("injected") is None] == []
+    assert len(found) == 19
+    assert ran.code == 0
+
+
 def test_every_file_has_its_plan_and_its_line_in_the_table() -> None:
     policy = json.loads((EXAMPLE / "configs/policy.json").read_text())
     readme = (EXAMPLE / "README.md").read_text()
