@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +12,6 @@ from tests.network import Authority, Impostor, Proxy, Service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.plugin.projects import Project, Ran
 
@@ -41,18 +42,10 @@ LIMITS = {
     "by.readyz": {"status": {"equals": "ready"}},
     "by.toml": {"http_status": {"equals": 200}},
 }
-THROUGH_PROXY = '''
-import pytest
+PAGE = Path(__file__).parents[2] / "docs/reference/environment.md"
+(THROUGH_PROXY,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+"""The conftest that the documentation shows."""
 
-from pytest_cutover.sources.http import HttpSource
-
-
-@pytest.fixture(scope="session")
-def http(targets):
-    """Through the proxy that https_proxy and no_proxy name."""
-    with HttpSource(targets, use_proxy=True) as source:
-        yield source
-'''
 RUNNERS = [("-m", "preflight", "gates"), ("run", "preflight", "--", "gates")]
 
 
@@ -167,3 +160,41 @@ class TestProxy:
 
         assert run(project, arguments, https_proxy="http://127.0.0.1:9").code == 11
         assert secure.asked == 0
+
+    def test_its_password_is_nowhere(
+        self, empty: Project, secure: Service, authority: Authority, arguments: tuple[str, ...]
+    ) -> None:
+        project = gated(empty, f"https://{secure.address}")
+        project.write("gates/conftest.py", THROUGH_PROXY)
+        with Proxy() as proxy:
+            address = proxy.url.replace("//", "//ada:hunter2hunter2@")
+            good = run(project, arguments, SSL_CERT_FILE=str(authority.ca), https_proxy=address)
+        gone = run(project, arguments, https_proxy="http://ada:hunter2hunter2@127.0.0.1:9")
+
+        assert (good.code, gone.code) == (0, 11)
+        written = b"".join(p.read_bytes() for r in project.runs() for p in r.rglob("*") if p.is_file())
+        assert "hunter2" not in good.text + gone.text
+        assert b"hunter2" not in written
+
+
+class TestCommands:
+    def test_see_no_proxy_and_no_authority_unless_they_are_named(self, empty: Project) -> None:
+        seen = """
+            format = 1
+            phase = "preflight"
+            [[gate]]
+            id = "plain"
+            shell = "echo ${https_proxy:-none} ${SSL_CERT_FILE:-none}"
+            measure.said = "stdout"
+            [[gate]]
+            id = "named"
+            shell = "echo ${https_proxy:-none} ${SSL_CERT_FILE:-none}"
+            env_from = ["https_proxy", "SSL_CERT_FILE"]
+            measure.said = "stdout"
+        """
+        limits = {"plain": {"said": {"equals": "none none"}}, "named": {"said": {"equals": "http://p:1 /ca"}}}
+        empty.policy(list(limits), limits).write("gates/seen.toml", seen)
+
+        ran = empty.pytest("-m", "preflight", "gates", https_proxy="http://p:1", SSL_CERT_FILE="/ca")
+
+        assert ran.code == 0, ran.text
