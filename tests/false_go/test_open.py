@@ -500,6 +500,18 @@ def test_a_supervised_run_is_not_opened_from_one_that_was_in_process(project: Pr
     assert "in-process, and this run is supervised" in seen.out
 
 
+@pytest.mark.parametrize("mode", list(Mode), ids=lambda m: m.value)
+def test_what_was_missing_and_still_is_makes_no_go(mode: Mode, project: Project) -> None:
+    """Everything that is there is carried, nothing runs, and the gate that the plan asks for is not there."""
+    (project.root / "gates/test_two.py").unlink()
+    project.run(mode)
+    seen = project.run(mode, open_=True)
+
+    assert (seen.exit, seen.verdicts) == (11, ("NO-GO",)), seen.summary()
+    assert {"gate.not-collected", "run.nothing-selected"} <= seen.codes
+    assert project.carried() == {"one", "three"}
+
+
 class TestNothingIsOpen:
     @pytest.mark.parametrize("mode", BOTH, ids=lambda m: m.value)
     def test_nothing_runs_and_no_decision_gets_younger(self, mode: Mode, project: Project) -> None:
