@@ -23,14 +23,15 @@ _DEEP = 5
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One measurement that the source makes. None: it is computed (a `limit` may also be missing)."""
+    """One measurement that the source makes. None: it is computed; `limits` has those that are written out."""
 
     name: str
     line: int
     unit: str | None = "1"
     samples: bool | None = False
     information: bool | None = False
-    limit: tuple[str, Any] | None = None
+    limits: tuple[tuple[str, Any], ...] = ()
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,27 +121,29 @@ class _Reader:
             return
         if is_schema:
             names = self._texts(given["name"]) if "name" in given else ["schema_errors"]
-            made: dict[str, Any] = {"limit": ("at_most", 0)}
+            made: dict[str, Any] = {"limits": (("at_most", 0),)}
         else:
             named = call.args[0] if call.args else given.get("name")
             names = None if named is None else self._texts(named)
-            made = self._details(given)
+            made = self._details(given, call.args[1] if len(call.args) > 1 else given.get("value"))
         if names is None:
             self.unknown.append((call.lineno, "the name of a measurement is computed"))
             return
         self.calls += [Call(name, call.lineno, **made) for name in names]
 
-    def _details(self, given: Mapping[str | None, ast.expr]) -> dict[str, Any]:
+    def _details(self, given: Mapping[str | None, ast.expr], value: ast.expr | None) -> dict[str, Any]:
         is_open = None in given  # `**`: what is not written out may be in there
         units = self._texts(given["unit"]) if "unit" in given else [] if is_open else ["1"]
         limits = [(word, self._literal(given[word])) for word in LIMIT_WORDS if word in given]
+        known = tuple((word, bound) for word, bound in limits if bound is not None)
         information = self._literal(given["information"]) if "information" in given else False
         samples = "samples" in given and not _is_none(given["samples"])
         return {
             "unit": units[0] if units is not None and len(units) == 1 else None,
             "samples": None if is_open and not samples else samples,
             "information": None if is_open and not information else information is True,
-            "limit": limits[0] if len(limits) == 1 and limits[0][1] is not None else None,
+            "limits": known,
+            "value": None if value is None else self._literal(value),
         }
 
     def _texts(self, node: ast.expr) -> list[str] | None:

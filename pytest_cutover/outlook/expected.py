@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.declared.criteria import Command, Readyz, Scan, Url
 from pytest_cutover.declared.reader import GateFileError, read
-from pytest_cutover.model import ValueKind
+from pytest_cutover.model import Operator, ValueKind
 from pytest_cutover.outlook.calls import calls_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_cutover.declared.criteria import Criterion, Measure, Probe
-    from pytest_cutover.model import Measurement
+    from pytest_cutover.model import Limit, Measurement
     from pytest_cutover.outlook.collection import CollectedGate
     from pytest_cutover.outlook.seen import Seen
 
@@ -34,7 +35,7 @@ class Expected:
     kind: ValueKind | None = None
     samples: bool | None = None
     information: bool | None = False
-    limit: tuple[str, Any] | None = None
+    limits: tuple[tuple[str, Any], ...] = ()
     seen: str | None = None
 
 
@@ -68,7 +69,7 @@ def _with_kind(expected: Expected, before: Measurement | None) -> Expected:
         return expected
     unit = before.unit if expected.unit is None else expected.unit
     return Expected(
-        expected.name, expected.where, unit, before.kind, expected.samples, expected.information, expected.limit
+        expected.name, expected.where, unit, before.kind, expected.samples, expected.information, expected.limits
     )  # fmt: skip
 
 
@@ -76,8 +77,13 @@ def _seen(before: Measurement, where: str, run_id: str) -> Expected:
     kind = None if before.kind is ValueKind.INVALID else before.kind
     samples = before.samples is not None
     limit = before.limit
-    given = None if limit is None else (limit.operator.value, limit.bounds[0] if len(limit.bounds) == 1 else limit.bounds)  # fmt: skip
+    given = () if limit is None else ((limit.operator.value, _bound(limit)),)
     return Expected(before.name, where, before.unit, kind, samples, before.information, given, run_id)
+
+
+def _bound(limit: Limit) -> object:
+    is_list = limit.operator in (Operator.BETWEEN, Operator.ONE_OF)
+    return list(limit.bounds) if is_list else limit.bounds[0]
 
 
 # -- gates in Python
@@ -91,12 +97,20 @@ def _of_python(gate: CollectedGate, targets: Mapping[str, str], root: Path) -> O
         return Outlook(gate, (), ((f"{file}:{line}", "its file cannot be read"),), _stops(gate, targets))
     found = calls_in(source, line)
     measures = tuple(
-        Expected(c.name, f"{file}:{c.line}", c.unit, None, c.samples, c.information, c.limit)
+        Expected(c.name, f"{file}:{c.line}", c.unit, _kind(c.value), c.samples, c.information, c.limits)
         for c in found.calls
     )
     unknown = [(f"{file}:{at}", why) for at, why in found.unknown]
     unknown += [(f"{file}:{line}", f"its fixture {f} measures") for f in gate.measuring_fixtures]
     return Outlook(gate, _once(measures), tuple(unknown), _stops(gate, targets))
+
+
+def _kind(value: object) -> ValueKind | None:
+    """Of a value that is written out; of anything else only a run can tell."""
+    if isinstance(value, str):
+        return ValueKind.TEXT
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return ValueKind.NUMBER if is_number else None
 
 
 def _once(measures: Sequence[Expected]) -> tuple[Expected, ...]:
@@ -131,7 +145,7 @@ def _of_toml(gate: CollectedGate, targets: Mapping[str, str], root: Path) -> Out
 
 
 def _measure(measure: Measure, criterion: Criterion, file: str) -> Expected:
-    limit = next(iter(measure.limit.items()), None)
+    limits = tuple(measure.limit.items())
     is_scan = isinstance(criterion.probe, Scan)
     what = measure.take.what
     kind: ValueKind | None = ValueKind.TEXT if what in _TEXTS else ValueKind.NUMBER
@@ -141,7 +155,7 @@ def _measure(measure: Measure, criterion: Criterion, file: str) -> Expected:
         kind = ValueKind.TEXT
     samples = is_scan or measure.samples is not None
     return Expected(
-        measure.name, f"{file}:{measure.line}", measure.unit, kind, samples, measure.information, limit
+        measure.name, f"{file}:{measure.line}", measure.unit, kind, samples, measure.information, limits
     )
 
 

@@ -14,6 +14,7 @@ from pytest_cutover.decision import decide
 from pytest_cutover.errors import MeasurementError
 from pytest_cutover.gate import Gate
 from pytest_cutover.model import GateResult, Limit, Phase, Runner, RunRecord, ValueKind
+from pytest_cutover.outlook.expected import Expected
 from pytest_cutover.redact import Redactor
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.model import Decision, EffectivePolicy, Measurement, SignerKind, Subject
     from pytest_cutover.outlook.collection import Collection
-    from pytest_cutover.outlook.expected import Expected, Outlook
+    from pytest_cutover.outlook.expected import Outlook
     from pytest_cutover.waiver import GivenWaiver
 
 _MANY = 10**12
@@ -91,17 +92,10 @@ def _result(outlook: Outlook, policy: EffectivePolicy, now: datetime) -> GateRes
     if outlook.unknown:
         measured = {m.name for m in outlook.measures}
         for name in (n for n in limits if n not in measured):
-            unseen = _unknown(name, limits[name])
-            _measure(gate, unseen, limits[name], now)
+            _measure(gate, Expected(name, "", limits[name].unit, limits[name].kind), limits[name], now)
     stops = outlook.stops or (None if broken is None else ("error", broken))
     measurements: tuple[Measurement, ...] = tuple(gate.measurements)
     return GateResult(info.nodeid, 1, tuple(_phases(stops)), measurements, len(measurements), 3)
-
-
-def _unknown(name: str, limit: Limit) -> Expected:
-    from pytest_cutover.outlook.expected import Expected
-
-    return Expected(name, "", limit.unit, limit.kind)
 
 
 def _phases(stops: tuple[str, str] | None) -> list[Phase]:
@@ -120,7 +114,7 @@ def _phases(stops: tuple[str, str] | None) -> list[Phase]:
 
 def _measure(gate: Gate, expected: Expected, limit: Limit | None, now: datetime) -> None:
     """Record a value within the limit, of the kind and unit that the gate is known to measure."""
-    given: dict[str, Any] = {} if expected.limit is None else {expected.limit[0]: expected.limit[1]}
+    given: dict[str, Any] = dict(expected.limits)
     unit = expected.unit if expected.unit is not None else "1" if limit is None else limit.unit
     probe = Gate(gate.info, None, Redactor({}))
     probe.measure(expected.name, 0, unit=unit, **given)

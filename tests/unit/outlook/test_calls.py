@@ -28,22 +28,33 @@ def only(body: str, **around: str) -> Call:
 
 class TestLiteral:
     def test_a_name_alone_is_measured_in_ones_without_samples(self):
-        assert only("gate.measure('p95', x)") == Call("p95", 4, "1", False, False, None)
+        assert only("gate.measure('p95', x)") == Call("p95", 4, "1", False, False)
 
     def test_unit_samples_information_and_limit_are_read(self):
         call = only("gate.measure('p95', x, unit='s', samples=len(x), at_most=0.5)")
 
-        assert (call.unit, call.samples, call.limit) == ("s", True, ("at_most", 0.5))
+        assert (call.unit, call.samples, call.limits) == ("s", True, (("at_most", 0.5),))
         assert only("gate.measure('p95', x, information=True)").information is True
 
+    def test_a_value_that_is_written_out_is_kept(self):
+        assert only("gate.measure('p95', 3)").value == 3
+        assert only("gate.measure('p95', value='ready')").value == "ready"
+        assert only("gate.measure('p95', x)").value is None
+
+    def test_two_limits_are_both_kept_for_the_engine_to_refuse(self):
+        assert [w for w, _ in only("gate.measure('p95', x, at_least=1, at_most=2)").limits] == [
+            "at_least",
+            "at_most",
+        ]
+
     def test_a_decimal_is_a_literal(self):
-        assert only("gate.measure('r', x, at_least=Decimal('0.1'))").limit == ("at_least", Decimal("0.1"))
+        assert only("gate.measure('r', x, at_least=Decimal('0.1'))").limits == (("at_least", Decimal("0.1")),)
 
     def test_samples_none_are_no_samples(self):
         assert only("gate.measure('p95', x, samples=None)").samples is False
 
     def test_a_schema_has_its_own_name_and_limit(self):
-        assert only("gate.conforms(x, schema)") == Call("schema_errors", 4, limit=("at_most", 0))
+        assert only("gate.conforms(x, schema)") == Call("schema_errors", 4, limits=(("at_most", 0),))
         assert only("gate.conforms(x, schema, name='drift')").name == "drift"
 
     def test_a_constant_of_the_module_is_as_good_as_a_literal(self):
