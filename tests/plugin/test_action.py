@@ -41,7 +41,7 @@ class Job:
     def run(self) -> Job:
         """Every step whose condition holds; the first that fails gives the job's exit code."""
         self.home.mkdir()
-        programs = {"cutover": "-m pytest_cutover", "python": ""}
+        programs = {"cutover": "-m pytest_cutover", "python3": ""}
         for name, arguments in programs.items():
             program = self.home / "programs" / name
             program.parent.mkdir(exist_ok=True)
@@ -166,7 +166,7 @@ class TestDescription:
 
     def test_it_installs_itself_with_the_extras_as_one_argument(self, tmp_path: Path) -> None:
         (install,) = [s for s in STEPS if s.get("name") == "Install pytest-cutover"]
-        python = tmp_path / "python"
+        python = tmp_path / "python3"
         python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
         python.chmod(0o755)
 
@@ -333,6 +333,18 @@ class TestAttacks:
             + "\n    import os\n    assert not {'GITHUB_OUTPUT', 'GITHUB_ENV', 'GITHUB_PATH'} & set(os.environ)\n"
         )
         job.project.policy(["db.ready"], {"db.ready": {"latency": {"at_most": 0.5, "unit": "s"}}})
+        job.run()
+
+        assert job.code == 0, job.log
+
+    def test_what_gates_read_from_the_environment_is_not_the_action_s(self, job: Job) -> None:
+        """An input may be called as a variable that the gates have always read."""
+        job.project.gates(
+            RED.replace("9, unit", "0.1, unit")
+            + "\n    import os\n    assert os.environ['ENVIRONMENT'] == 'theirs'\n"
+        )
+        job.project.policy(["db.ready"], {"db.ready": {"latency": {"at_most": 0.5, "unit": "s"}}})
+        job.environ = {"ENVIRONMENT": "theirs"}
         job.run()
 
         assert job.code == 0, job.log
