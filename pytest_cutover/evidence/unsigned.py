@@ -35,9 +35,9 @@ def begun_between(run_id: str | None) -> tuple[datetime, datetime] | None:
         return None
     try:
         at = parse_rfc3339("{}-{}-{}T{}:{}:{}{}Z".format(*name.groups(default="")))
-    except ValueError:
+        return at, at + (timedelta(seconds=1) if name[7] is None else timedelta(milliseconds=1))
+    except (ValueError, OverflowError):  # the end of the last year there is
         return None
-    return at, at + (timedelta(seconds=1) if name[7] is None else timedelta(milliseconds=1))
 
 
 def taken_back(
