@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
+from pytest_cutover.cli._evidence import show
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.trust import find_anchor
@@ -20,7 +21,7 @@ from pytest_cutover.retention.removal import Removal
 from pytest_cutover.retention.rules import Choice, Limits, choose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_cutover.keys.trust import Anchor
 
@@ -39,12 +40,12 @@ def run(argv: Sequence[str]) -> int:
     limits = Limits(options.keep, options.older_than)
     choice = choose(found, limits, datetime.now(UTC), _showing(runs, found, anchor))
     if options.dry_run:
-        _print_plan(choice)
+        show(_plan(choice))
     else:
         _remove(runs, choice)
     gone = len(choice.removed)
     said = "would remove" if options.dry_run else "removed"
-    print(f"{said} {gone} of {_count(gone + len(choice.kept), 'run')} in {options.runs}")
+    show([f"{said} {gone} of {_count(gone + len(choice.kept), 'run')} in {options.runs}"])
     return DONE
 
 
@@ -162,11 +163,13 @@ def _read(path: Path, *, line: bool = False) -> bytes | None:
 # -- what becomes of it ----------------------------------------------------------------------
 
 
-def _print_plan(choice: Choice) -> None:
-    said = {name: f"keep    {name}\n          {reason}" for name, reason in choice.kept.items()}
-    said |= {run.name: f"remove  {run.name}\n          {run.made}" for run in choice.removed}
+def _plan(choice: Choice) -> Iterator[str]:
+    said = {name: ("keep  ", reason) for name, reason in choice.kept.items()}
+    said |= {run.name: ("remove", str(run.made)) for run in choice.removed}
     for name in sorted(said, reverse=True):
-        print(said[name])
+        word, more = said[name]
+        yield f"{word}  {name}"
+        yield f"        {more}"
 
 
 def _remove(runs: Path, choice: Choice) -> None:
@@ -176,4 +179,4 @@ def _remove(runs: Path, choice: Choice) -> None:
     with Removal(runs) as removal:
         for run in choice.removed:
             removal.remove(run.name)
-            print(f"removed {run.name}  {run.made}")
+            show([f"removed  {run.name}  {run.made}"])

@@ -117,7 +117,7 @@ def facts(
         is_decided=bundle is not None or report is not None,
         has_bundle=bundle is not None,
         changed=changed,
-        latest=LATEST if between is None else max(times) + doubt,
+        latest=LATEST if between is None else _later(max(times), doubt),
         go_since=min((d.decided_at for d in decisions if d.is_go), default=None),
         in_force_until=max(expiries, default=None),
         about=_about(record, believed) if is_certain else None,
@@ -125,6 +125,13 @@ def facts(
         names=_names(head or b"", report or b"") - {name},
         promises=any(g.get("obligation") is not None for d in decisions for g in d.guards),
     )
+
+
+def _later(at: datetime, by: timedelta) -> datetime:
+    try:
+        return at + by
+    except OverflowError:
+        return LATEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +147,8 @@ def _told(report: bytes) -> _Told | None:
     try:
         document: dict[str, Any] = json.loads(report)
         decision, run = document["decision"], document.get("run") or document["fleet"]
-        made = Made(str(run["plan"]), str(run["environment"]), run.get("shard"))
+        shard = run.get("shard")
+        made = Made(str(run["plan"]), str(run["environment"]), None if shard is None else str(shard))
         return _Told(parse_rfc3339(decision["decided_at"]), parse_rfc3339(decision["expires_at"]), made)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -91,7 +91,7 @@ class TestWhatGoes:
         assert prune("--keep", "2", "--older-than", "1h") == 0
         assert left() == runs[3:]
         out = capsys.readouterr().out
-        assert f"removed {runs[0]}  preflight → production" in out
+        assert f"removed  {runs[0]}  preflight → production" in out
         assert out.endswith("removed 3 of 5 runs in var/cutover/runs\n")
 
     def test_nothing_goes_by_default_within_thirty_days(self) -> None:
@@ -251,6 +251,17 @@ class TestSaying:
             prune(*arguments)
         assert caught.value.code == 64
         assert "expected " in capsys.readouterr().err
+
+    def test_names_and_plans_cannot_steer_the_terminal(self, capsys: Capture) -> None:
+        (RUNS / "\x1b[2Jnotes").mkdir(parents=True)
+        hostile = write(a_run(1))
+        journal = (hostile / "journal.jsonl").read_text()
+        (hostile / "journal.jsonl").write_text(journal.replace('"preflight"', '"\\u001b[31mpre"', 1))
+
+        assert prune("--dry-run", *ALL) == 0
+        out = capsys.readouterr().out
+        assert "\x1b" not in out
+        assert "\\x1b[31mpre → production" in out
 
     def test_no_folder_is_2(self, capsys: Capture) -> None:
         assert prune() == 2
