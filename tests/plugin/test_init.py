@@ -150,6 +150,16 @@ class TestFreshRepository:
 
         assert [line for line in said.splitlines() if len(line) > 80] == []
 
+    def test_without_the_sandbox_service_it_says_what_to_install(self, repository: Project) -> None:
+        without = "import sys; sys.modules['uvicorn'] = None\nfrom pytest_cutover.cli import main\n"
+        told = repository.run([sys.executable, "-c", f"{without}main(['init'])"])
+        ours = repository.run(
+            [sys.executable, "-c", f"{without}main(['init', '--url', 'https://shop.example'])"]
+        )
+
+        assert "note     the sandbox service needs: pip install 'pytest-cutover[service]'" in told.out
+        assert "note" not in ours.out
+
 
 class TestBeyondTheSandbox:
     def test_the_notes_lead_to_an_admitted_release(self, repository: Project, service: str) -> None:
