@@ -93,6 +93,8 @@ without `set -o pipefail`:
 ```sh
 pytest -m preflight || exit $?
 ```
+
+What else undoes a verdict in a job: [a job that really blocks](../guides/adopt.md#a-job-that-really-blocks).
 """
 
 # -- reason codes ----------------------------------------------------------------------------
