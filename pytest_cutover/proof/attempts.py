@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.model import Decision, GateInfo
     from pytest_cutover.run.context import RunContext
+    from pytest_cutover.run.handed import Handed
 
 PROOFS = "var/cutover/proofs"
 TRUTHFUL = "truthful"
@@ -121,8 +122,8 @@ class _Proving(Begun):
         self.targets = begun.targets
         self._asked = asked
 
-    def handed(self) -> dict[str, Any]:
-        return super().handed() | {"prove_red": self._asked}
+    def handed(self) -> Handed:
+        return replace(super().handed(), prove_red=self._asked)
 
 
 def _nothing(text: str) -> None:

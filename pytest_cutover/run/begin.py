@@ -7,12 +7,12 @@ import os
 import signal
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError
-from pytest_cutover.model import Runner
 from pytest_cutover.record import FORMAT
 from pytest_cutover.run.context import EMBEDDED, RunContext
+from pytest_cutover.run.handed import Handed
 from pytest_cutover.run.journal import Journal
 
 if TYPE_CHECKING:
@@ -56,16 +56,16 @@ class Begun:
         self._stop = service.stop
         self.targets = {name: service.url if url == EMBEDDED else url for name, url in self.targets.items()}
 
-    def handed(self) -> dict[str, Any]:
-        """What the process that runs the gates needs to know, as JSON values; never a key."""
-        return {
-            "run_dir": str(self.context.run_dir),
-            "nonce": self.context.nonce,
-            "policy": self.context.policy.to_json(),
-            "targets": dict(self.targets),
-            "supervised": self.context.runner is Runner.SUPERVISED,
-            "carried": [] if self.context.opening is None else list(self.context.opening.gates),
-        }
+    def handed(self) -> Handed:
+        """What the process that runs the gates needs to know."""
+        opening = self.context.opening
+        return Handed(
+            run_dir=self.context.run_dir,
+            nonce=self.context.nonce,
+            policy=self.context.policy,
+            targets=dict(self.targets),
+            carried=() if opening is None else tuple(opening.gates),
+        )
 
     def stop(self) -> None:
         """End the sandbox service."""
@@ -152,17 +152,17 @@ def _service_environment(key: str | None) -> dict[str, str]:
     return environment
 
 
-def handed_by_parent() -> dict[str, Any] | None:
+def handed_by_parent() -> Handed | None:
     """What the supervising parent handed over; taken out of the environment, so that no nested run inherits it."""
     descriptor = os.environ.pop(CHILD_FD, None)
     if descriptor is None:
         return None
     with os.fdopen(int(descriptor), "rb") as file:
-        handed: dict[str, Any] = json.loads(file.read())
+        handed = json.loads(file.read())
     threading.Thread(
         target=_end_with_parent, args=(handed[PARENT],), name="cutover-parent", daemon=True
     ).start()
-    return handed
+    return Handed.from_json(handed)
 
 
 def _end_with_parent(pipe: int) -> None:

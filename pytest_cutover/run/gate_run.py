@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.marker import InvalidMarkerError
-from pytest_cutover.model import EffectivePolicy, ExitCode
+from pytest_cutover.model import ExitCode
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import gate_info
 from pytest_cutover.redact import Redactor
@@ -30,11 +30,12 @@ from pytest_cutover.run.worker import collected, start_recorder
 from pytest_cutover.sources import distortion
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from pytest_cutover.model import GateInfo, GateResult
     from pytest_cutover.run.begin import Begun
     from pytest_cutover.run.context import RunContext
+    from pytest_cutover.run.handed import Handed
     from pytest_cutover.run.journal import Journal
     from pytest_cutover.run.recording import GateState
 
@@ -48,7 +49,7 @@ class GateRun:
     def __init__(
         self,
         config: pytest.Config,
-        handed: Mapping[str, Any],
+        handed: Handed,
         journal: Journal,
         *,
         context: RunContext | None,
@@ -61,11 +62,11 @@ class GateRun:
         self.finisher: object = None  # given by `session`: the plugin object that ends the run
         self.begun = begun
         self._handed = handed
-        self._nonce = handed["nonce"]
+        self._nonce = handed.nonce
         self.pid = os.getpid()
         self._distributed = config.pluginmanager.has_plugin("dsession")
         self._recorder = None if self._distributed else start_recorder(config, handed, "main")
-        self.policy = self._recorder.policy if self._recorder else EffectivePolicy.from_json(handed["policy"])
+        self.policy = handed.policy
         self._redact = Redactor(os.environ)
         self.console = Console(config, self.policy)
         self._bad: dict[str, list[tuple[str, str]]] = {}  # by node id: when and outcome of reports not passed
@@ -84,7 +85,7 @@ class GateRun:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Hand each worker the run."""
-        node.workerinput["cutover"] = json.dumps(self._handed)
+        node.workerinput["cutover"] = json.dumps(self._handed.to_json())
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -117,7 +118,7 @@ class GateRun:
         try:
             with gc_paused():
                 result = yield
-            self.console.carried(self._handed["carried"])
+            self.console.carried(self._handed.carried)
             return result
         finally:
             self.stand_outside()
@@ -135,7 +136,7 @@ class GateRun:
             self.tell(Reason.GATE_INVALID, str(exc))
             raise
         self.console.begin(
-            0 if self._recorder is None else len(self._recorder.states) - len(self._handed["carried"])
+            0 if self._recorder is None else len(self._recorder.states) - len(self._handed.carried)
         )
         if sys.flags.optimize:
             self.tell(Reason.RUN_ASSERTS_OFF, "Python runs with -O: assertions are off")

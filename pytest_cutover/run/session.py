@@ -6,7 +6,6 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +17,7 @@ from pytest_cutover.run.begin import begin, handed_by_parent
 from pytest_cutover.run.context import RunOptions, prepare
 from pytest_cutover.run.finisher import Finisher
 from pytest_cutover.run.gate_run import GateRun
+from pytest_cutover.run.handed import Handed
 from pytest_cutover.run.journal import Journal
 from pytest_cutover.run.wanted import Views, wanted_views
 from pytest_cutover.run.worker import Worker
@@ -132,7 +132,7 @@ def start_for_items(config: pytest.Config, gates: Sequence[pytest.Item]) -> Gate
 
 def start_worker(config: pytest.Config, data: str) -> None:
     """Begin the part of a gate run that an xdist worker has: recording."""
-    handed = json.loads(data)
+    handed = Handed.from_json(json.loads(data))
     worker = Worker(config, handed, name=config.workerinput["workerid"])  # type: ignore[attr-defined] # xdist sets it
     config.pluginmanager.register(worker, "cutover-worker")
 
@@ -144,7 +144,7 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
     views: Views | None = None
     handed = handed_by_parent()
     if handed is not None:
-        journal = Journal(Path(handed["run_dir"]) / "journal.jsonl", resume=True)
+        journal = Journal(handed.run_dir / "journal.jsonl", resume=True)
         run = GateRun(config, handed, journal, context=None)
     else:
         option = config.option

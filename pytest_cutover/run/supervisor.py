@@ -110,7 +110,7 @@ class Child:
             # The kernel closes our end when this process ends, however it does.
             watched, self._alive = os.pipe()
             with tempfile.TemporaryFile() as handed, os.fdopen(watched):
-                handed.write(json.dumps(begun.handed() | {PARENT: watched}).encode())
+                handed.write(json.dumps(begun.handed().to_json() | {PARENT: watched}).encode())
                 handed.flush()
                 handed.seek(0)
                 environment = child_environment(os.environ) | {CHILD_FD: str(handed.fileno())}

@@ -6,14 +6,13 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_cutover import fixtures
 from pytest_cutover.marker import InvalidMarkerError
-from pytest_cutover.model import EffectivePolicy, ExitCode
+from pytest_cutover.model import ExitCode
 from pytest_cutover.redact import Redactor
 from pytest_cutover.run.events import ended, info_json
 from pytest_cutover.run.journal import disown
@@ -25,30 +24,31 @@ from pytest_cutover.run.recording import (
 from pytest_cutover.sources import distortion
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Generator
+
+    from pytest_cutover.run.handed import Handed
 
 
 RECORDER = pytest.StashKey[Recorder]()
 
 
-def start_recorder(config: pytest.Config, handed: Mapping[str, Any], worker: str) -> Recorder:
+def start_recorder(config: pytest.Config, handed: Handed, worker: str) -> Recorder:
     """Register what every process that runs gates needs."""
-    policy = EffectivePolicy.from_json(handed["policy"])
     recorder = Recorder(
         config,
-        policy,
+        handed.policy,
         worker=worker,
-        attachments=Path(handed["run_dir"]) / "attachments",
+        attachments=handed.run_dir / "attachments",
         redactor=Redactor(os.environ),
-        deadline=time.monotonic() + policy.run_deadline_s,
-        carried=frozenset(gate["gate"]["nodeid"] for gate in handed["carried"]),
+        deadline=time.monotonic() + handed.policy.run_deadline_s,
+        carried=frozenset(gate["gate"]["nodeid"] for gate in handed.carried),
     )
     config.stash[RECORDER] = recorder
-    if "prove_red" in handed:
+    if handed.prove_red is not None:
         from pytest_cutover.run.proving import prove
 
-        prove(config, handed["prove_red"], worker)
-    config.stash[fixtures.SOURCES] = fixtures.Sources(handed["targets"])
+        prove(config, handed.prove_red, worker)
+    config.stash[fixtures.SOURCES] = fixtures.Sources(handed.targets)
     config.pluginmanager.register(fixtures, "cutover-fixtures")
     config.pluginmanager.register(recorder, "cutover-recorder")
     return recorder
@@ -66,9 +66,9 @@ def collected(recorder: Recorder) -> dict[str, Any]:
 class Worker:
     """The plugin object of an xdist worker: records, and ships what it collected to the controller."""
 
-    def __init__(self, config: pytest.Config, handed: Mapping[str, Any], name: str) -> None:
+    def __init__(self, config: pytest.Config, handed: Handed, name: str) -> None:
         self._recorder = start_recorder(config, handed, name)
-        self._journal = Path(handed["run_dir"]) / "journal.jsonl"
+        self._journal = handed.run_dir / "journal.jsonl"
         self._pid = os.getpid()
         self._invalid: str | None = None
 
