@@ -54,6 +54,7 @@ if "plant" in state:
     shutil.copytree(newest, newest.with_name("2999" + newest.name[4:]))
 observed_at = datetime.now(UTC) - timedelta(seconds=state.get("age", 0))
 gate.measure("v", state.get("v", 1), observed_at=observed_at)
+gate.attach("log", "of {gate}")
 """
 CONFTEST = """
 import json, pathlib, pytest
@@ -226,6 +227,8 @@ def test_a_run_is_opened_and_admitted(mode: Mode, project: Project) -> None:
     assert (seen.exit, seen.verdicts, len(seen.sealed_go)) == (0, ("GO",), 1), seen.summary()
     assert project.carried() == {"one", "three"}
     assert "observed" in seen.out
+    attached = (project.newest / "attachments").iterdir()
+    assert sorted(f.read_text() for f in attached) == ["of one", "of three", "of two"]
     assert seen.admitted
 
 
@@ -332,9 +335,9 @@ CASES = (
         said="another gate code",
         modes=ENDS,
     ),
-    Case("other-subject", options=OTHER_SUBJECT, said="another subject", modes=ENDS),
-    Case("other-environment", options=("--env", "production"), said="no earlier run", modes=ENDS),
-    Case("other-shard", base=("--shard", "eu"), options=("--shard", "us"), said="no earlier run", modes=ENDS),
+    Case("other-subject", options=OTHER_SUBJECT, said="another subject"),
+    Case("other-environment", options=("--env", "production"), said="no earlier run"),
+    Case("other-shard", base=("--shard", "eu"), options=("--shard", "us"), said="no earlier run"),
     Case(
         "replayed-shard",
         changed("journal.jsonl", b'"shard":"eu"', b'"shard":"us"'),
@@ -360,7 +363,7 @@ CASES = (
     Case("old", first={**RED_TWO, "one": {"age": 896}}, carries=frozenset({"three"}), modes=ENDS),
     Case("green-then-red", newer(), first={}, carries=frozenset({"two", "three"}), modes=ENDS),
     Case("green-then-unsigned-red", newer(gone(BUNDLE)), first=RED_TWO, said="not signed"),
-    Case("green-then-killed", newer(half_a_journal), said="under way, or was killed", modes=ENDS),
+    Case("green-then-killed", newer(half_a_journal), said="under way, or was killed"),
     Case("green-then-relabelled-red", newer(of_another_plan), said="not the one that was signed"),
     Case("green-then-renamed", newer(renamed), said="as it was signed"),
     Case(
@@ -369,7 +372,6 @@ CASES = (
         base_args=("--reruns", "1"),
         plugins=("rerunfailures",),
         carries=frozenset({"three"}),
-        modes=ENDS,
     ),
     Case(
         "deleted-gate",
@@ -387,7 +389,6 @@ CASES = (
         code="carried.changed",
         policy=FREE,
         carries=frozenset({"one", "three"}),
-        modes=ENDS,
     ),
     Case(
         "moved-gate",
@@ -411,7 +412,6 @@ CASES = (
         code="carried.changed",
         args=("-k", "two or three"),
         carries=frozenset({"three"}),
-        modes=ENDS,
     ),
     Case("still-red", then=NEITHER, carries=frozenset({"one", "three"}), modes=ENDS),
     Case(
