@@ -39,7 +39,8 @@ def run(arguments: Sequence[str]) -> int:
     attempts = Attempts(context, gates, arguments[at + 1 :], _say)
     try:
         again = options.again or context.policy.sandbox
-        proofs = prove(attempts, gates, _say if sys.stderr.isatty() else _nothing, again=again)
+        progress = _say if sys.stderr.isatty() else _nothing
+        proofs = prove(attempts, gates, progress, again=again, root=context.rootdir)
     finally:
         attempts.close()
     code = ALL_RED if proofs and all(p.state is State.RED for p in proofs) else NOT_ALL

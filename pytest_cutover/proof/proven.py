@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from pytest_cutover.outlook.calls import calls_in
 from pytest_cutover.reasons import Weight
 from pytest_cutover.sources.adverse import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from pytest_cutover.model import GateDecision, GateInfo
     from pytest_cutover.proof.attempts import Attempt, Attempts
@@ -37,12 +39,19 @@ class Proof:
     code: str | None = None
     finding: str | None = None
     reads: Mapping[str, int] | None = None
+    constants: tuple[str, ...] = ()
+    """Measurements whose value stands in the source of a gate that cannot turn red."""
 
     @property
     def why(self) -> str:
         """The state in a sentence."""
         if self.state is State.NEVER:
-            read = ", ".join(f"{name} {n} times" for name, n in sorted((self.reads or {}).items()))
+            if self.constants:
+                return f"cannot turn red: it measures constants ({', '.join(self.constants)})"
+            read = ", ".join(
+                f"{name} {'once' if n == 1 else f'{n} times'}"
+                for name, n in sorted((self.reads or {}).items())
+            )
             if not read:
                 return "cannot turn red: it reads nothing through http, readyz, command or a scan"
             return f"cannot turn red: it stays green whatever it reads ({read})"
@@ -58,6 +67,8 @@ class Proof:
     @property
     def hint(self) -> str | None:
         """The way out."""
+        if self.state is State.NEVER and self.constants:
+            return "measure what was read, and leave the judging to the limit"
         if self.state is State.NEVER and not self.reads:
             return "read through a source, or break what it looks at and see for yourself"
         return {
@@ -85,6 +96,7 @@ def prove(
     progress: Callable[[str], None],
     *,
     again: bool,
+    root: Path,
 ) -> tuple[Proof, ...]:
     """Try until each gate was seen red or every kind was tried; worst first.
 
@@ -110,13 +122,27 @@ def prove(
                 found[judged.key] = _after(found[judged.key], kind, judged)
     present = {info.id for info in infos.values()}
     absent = [Proof(gate, State.ABSENT) for gate in gates if gate not in present]
+    seen = [_explained(proof, infos[key], root) for key, proof in found.items()]
     order = list(State)
-    return tuple(sorted([*absent, *found.values()], key=lambda p: order.index(p.state)))
+    return tuple(sorted([*absent, *seen], key=lambda p: order.index(p.state)))
 
 
 def _is_open(proof: Proof, *, anew: bool) -> bool:
     """Whether it may yet be seen red; without a reading there is nothing to take anew."""
     return proof.state in (State.NEVER, State.STOPS) and (not anew or bool(proof.reads))
+
+
+def _explained(proof: Proof, info: GateInfo, root: Path) -> Proof:
+    """With the values that its source holds, where those are all that a gate measures."""
+    if proof.state is not State.NEVER or not info.file.endswith(".py"):
+        return proof
+    try:
+        found = calls_in((root / info.file).read_text(encoding="utf-8"), info.line)
+    except (OSError, ValueError):
+        return proof
+    constants = tuple(f"{c.name} = {c.value!r:.20}" for c in found.calls if c.value is not None)
+    is_all = not found.unknown and len(constants) == len(found.calls)
+    return replace(proof, constants=constants if is_all else ())
 
 
 def _truthful(key: str, info: GateInfo, attempt: Attempt, reads: Mapping[str, int]) -> Proof:

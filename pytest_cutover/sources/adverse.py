@@ -142,7 +142,10 @@ def _text(text: str, kind: str) -> str:
 
 def _number(text: str, kind: str) -> str:
     scaled = _scaled(float(text), kind)
-    return f"{scaled:.6f}" if "." in text else f"{scaled:.0f}"
+    if "." not in text or ("e" in text.lower() and scaled == int(scaled)):
+        return f"{scaled:.0f}"
+    whole, _, rest = f"{scaled:.6f}".partition(".")
+    return f"{whole}.{rest.rstrip('0') or '0'}"
 
 
 def _scaled(number: float, kind: str) -> float:

@@ -58,7 +58,7 @@ def test_swallows(gate, command):
 
 @pytest.mark.gate("alone")
 def test_alone(gate):
-    gate.measure("v", 0)
+    gate.measure("v", len(str(0)))
 
 
 @pytest.mark.gate("raises")
@@ -152,11 +152,12 @@ class TestStates:
         assert proof(proven, "red")["said"] == "red with true readings: v = 9, limit at most 2"
 
     def test_one_that_cannot_is_named_with_what_it_read(self, proven):
-        constant = proof(proven, "constant")
+        swallows = proof(proven, "swallows")
 
-        assert constant["said"] == "cannot turn red: it stays green whatever it reads (command 1 times)"
-        assert constant["where"].startswith("gates/test_gates.py:")
+        assert swallows["said"] == "cannot turn red: it stays green whatever it reads (command once)"
+        assert swallows["where"].startswith("gates/test_gates.py:")
         assert "reads nothing through http" in proof(proven, "alone")["said"]
+        assert proof(proven, "constant")["said"] == "cannot turn red: it measures constants (v = 0)"
 
     def test_one_that_only_stops_is_told_apart(self, proven):
         assert proof(proven, "raises")["said"] == (

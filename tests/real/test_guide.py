@@ -14,7 +14,7 @@ from tests.real.system import EXAMPLE, PORTS, write_example
 GUIDE = GUIDES / "gate-a-real-system.md"
 PROVEN = Path(__file__).with_name("test_prometheus.py")
 
-VARIES = ((r"(resident_memory|head_series) [\d.E+]+", r"\1 N"), (r"answers_5xx \d+", "answers_5xx N"))
+VARIES = ((r"(resident_memory|head_series)( =)?\s+[\d.E+]+", r"\1 N"), (r"answers_5xx \d+", "answers_5xx N"))
 
 
 def test_does_what_it_says(tmp_path: Path) -> None:

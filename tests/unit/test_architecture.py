@@ -74,7 +74,7 @@ MAY_IMPORT = {
     "starter": {"errors", "policy", "sources", "__init__"},
     "retention": VOCABULARY | {"record", "evidence", "keys", "files"},
     "plugin": {"hookspecs", "run", "declared"},
-    "proof": VOCABULARY | {"decision", "files", "record", "run", "sources"},
+    "proof": VOCABULARY | {"decision", "files", "outlook", "record", "run", "sources"},
     "outlook": VOCABULARY
     | {
         "declared",

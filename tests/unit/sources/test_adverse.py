@@ -56,9 +56,7 @@ class TestHttp:
         document = {"n": 2, "r": [0, "0.5"], "ok": True, "s": "ready", "at": 1_700_000_000}
         got = adverse.distorted(answer(document), kind).json()
 
-        assert json.loads(json.dumps(got, default=float)) == json.loads(
-            json.dumps(expected).replace('500.0"', '500.000000"').replace('"0.0"', '"0.000000"')
-        )
+        assert json.loads(json.dumps(got, default=float)) == expected
 
     def test_more_makes_every_list_longer(self):
         assert len(adverse.distorted(answer({"r": [1]}), "more").json()["r"]) == 1001
@@ -96,7 +94,8 @@ class TestCommand:
         [
             ("used 12 of 20", "used 13000 of 21000"),
             ("took 12ms, 85%", "took 13000ms, 86000%"),
-            ("load=0.5", "load=1500.000000"),
+            ("load=0.5", "load=1500.0"),
+            ("load=0.1234", "load=1123.4"),
             ("2026-11-21 v1.2.3 10:20 a1b2 /x/1", "2026-11-21 v1.2.3 10:20 a1b2 /x/1"),
         ],
     )
