@@ -213,7 +213,7 @@ def _verified(folder: Path, context: RunContext, anchor: Anchor | None, now: dat
         raise NothingCarriedError(f"{name} is not in its folder as it was signed")
     why = unfit(record, made_for(context)) or troubled(claims.findings)
     if why is not None:
-        raise NothingCarriedError(f"of {name} {why}")
+        raise NothingCarriedError(f"{name.removesuffix(',')}: {why}")
     if chain_length(report) >= MAX_CHAIN:
         raise NothingCarriedError(f"{name} is the last of {MAX_CHAIN} that were opened in a row")
     return _Found(folder, OpenedEvidence(bundle, report), journal, record, claims)
