@@ -84,6 +84,8 @@ class Style:
 
 def state_of(gate: GateDecision) -> str:
     """green, red, unproven, hold, waived, or left (skipped and not required)."""
+    if not gate.findings:
+        return "green" if gate.measurements else "left"
     if gate.waived:
         return "waived"
     weights = {f.weight for f in gate.findings}
