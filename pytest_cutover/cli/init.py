@@ -229,8 +229,9 @@ next
   {GATE}
       what is measured: make it yours, add others
   {POLICY}
-      which gates are required, and their limits; look at it again with
+      which gates are required, and their limits; afterwards
       cutover policy check {POLICY}
+      cutover check preflight -- gates
   {NOTES}
       beyond the sandbox: the environment `production`, keys (cutover keys new),
       the signature (cutover policy sign), the question of the deploy step""")
