@@ -17,7 +17,7 @@ from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.trust import find_anchor
 from pytest_cutover.retention.facts import LATEST, Facts, facts
-from pytest_cutover.retention.removal import Removal
+from pytest_cutover.retention.removal import PLACE, Removal
 from pytest_cutover.retention.rules import Choice, Limits, choose
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _folder(name: str) -> Path:
 def _names(runs: Path) -> list[str]:
     """Everything that `cutover admit` would look into, oldest first by name."""
     try:
-        return sorted(entry.name for entry in os.scandir(runs) if entry.is_dir())
+        return sorted(entry.name for entry in os.scandir(runs) if entry.is_dir() and entry.name != PLACE)
     except OSError as exc:
         raise ConfigError(f"cannot list {runs}: {exc.strerror}") from None
 

@@ -15,20 +15,24 @@ from typing import Self
 from pytest_cutover.errors import AdapterError
 from pytest_cutover.files import sync_folder
 
+PLACE = ".removed"
+"""The folder among the runs in which they are deleted: always on the same disk, so that one rename takes a run away."""
+
 
 class Removal:
     """Takes runs out of a folder while its block lasts; what an earlier one left half deleted goes first.
 
-    A run that is partly deleted may not lie among the runs: evidence that is damaged refuses a GO.
+    A run that is partly deleted may not lie beside the others: evidence that is damaged refuses a GO. Nothing looks
+    for runs a level deeper.
     """
 
     def __init__(self, runs: Path) -> None:
         self._runs = runs
-        self._place = runs.with_name(f".{runs.name}-removed")
+        self._place = runs / PLACE
         self._lock = -1
 
     def __enter__(self) -> Self:
-        """Make the folder beside the runs in which they are deleted.
+        """Make the folder in which runs are deleted.
 
         Raises:
             AdapterError: it cannot be made or emptied, or another process uses it.

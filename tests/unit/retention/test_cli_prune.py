@@ -19,6 +19,7 @@ import pytest
 from pytest_cutover.cli import main
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.trust import trust_entry
+from pytest_cutover.model import rfc3339
 from tests.unit.evidence.fleets import MERGED_AT, sealed_fleet, shard_run
 from tests.unit.evidence.runs import KEY, NOW, POLICY_KEY, Run, sealed
 
@@ -74,7 +75,7 @@ def prune(*arguments: str) -> int:
 
 
 def left() -> list[str]:
-    return sorted(path.name for path in RUNS.iterdir())
+    return sorted(path.name for path in RUNS.iterdir() if path.name != ".removed")
 
 
 def reasons(capsys: Capture, *arguments: str) -> dict[str, str]:
@@ -124,7 +125,7 @@ class TestWhatGoes:
 
         prune(*ALL)
 
-        assert sorted(p.name for p in (repo / "var/cutover").iterdir()) == ["runs"]
+        assert not (RUNS / ".removed").exists()
 
 
 class TestWhatStays:
@@ -332,13 +333,17 @@ class TestFaults:
         assert done.returncode == -signal.SIGKILL
         assert left() == names[1:]
         assert all((RUNS / n / REPORT_FILE).exists() for n in left())
+        assert (RUNS / ".removed").exists()
+        assert main(["history"]) == 0
+        asked = ["--digest", f"sha256:{3:064x}", "--environment", "production"]
+        assert main(["admit", *asked, "--at", rfc3339(NOW + timedelta(minutes=4))]) == 0
 
         assert prune(*ALL) == 0
         assert left() == names[3:]
-        assert sorted(p.name for p in (repo / "var/cutover").iterdir()) == ["runs"]
+        assert not (RUNS / ".removed").exists()
 
     def test_one_at_a_time(self, names: list[str], repo: Path, capsys: Capture) -> None:
-        place = repo / "var/cutover/.runs-removed"
+        place = repo / RUNS / ".removed"
         place.mkdir()
         descriptor = os.open(place, os.O_RDONLY)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -352,7 +357,7 @@ class TestFaults:
         self, names: list[str], repo: Path, tmp_path: Path
     ) -> None:
         (tmp_path / "theirs/deep").mkdir(parents=True)
-        (repo / "var/cutover/.runs-removed").symlink_to(tmp_path / "theirs")
+        (repo / RUNS / ".removed").symlink_to(tmp_path / "theirs")
 
         assert prune(*ALL) == 2
         assert (tmp_path / "theirs/deep").is_dir()
