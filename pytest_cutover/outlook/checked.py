@@ -113,7 +113,9 @@ def _checked(
     file: str,
 ) -> Checked:
     policy = loaded.effective
-    matters = [of_finding(f, loaded, file, outlooks) for f in decision.findings]
+    # Nothing was shown yet: what is owed stands among the facts.
+    findings = [f for f in decision.findings if f.reason is not Reason.OBLIGATION_MET]
+    matters = [of_finding(f, loaded, file, outlooks) for f in findings]
     if surroundings.subject_by_command:  # no waiver can be bound to a digest that nobody has asked for
         matters = [m for m in matters if m.code != Reason.WAIVER_FOREIGN.code]
     matters += surroundings.matters

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pytest_cutover.model import Decision, EffectivePolicy, Measurement, SignerKind, Subject
+    from pytest_cutover.obligation import Owed
     from pytest_cutover.outlook.collection import Collection
     from pytest_cutover.outlook.expected import Outlook
     from pytest_cutover.waiver import GivenWaiver
@@ -42,6 +43,7 @@ class Around:
     authors: tuple[str, ...]
     waivers: tuple[GivenWaiver, ...]
     gate_code_digest: str
+    owed: tuple[Owed, ...] = ()
 
 
 def prospect(
@@ -75,6 +77,7 @@ def prospect(
         problems=collection.problems,
         complete=True,
         authors=around.authors,
+        owed=around.owed,
     )
     return decide(record, policy, now, around.waivers)
 

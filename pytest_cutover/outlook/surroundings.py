@@ -22,8 +22,9 @@ from pytest_cutover.outlook.matter import Matter
 from pytest_cutover.outlook.prospect import Around
 from pytest_cutover.policy.view import duration
 from pytest_cutover.reasons import Weight
-from pytest_cutover.run.context import EMBEDDED, listed, parse_subject, subjects_of
+from pytest_cutover.run.context import EMBEDDED, RUNS, listed, parse_subject, subjects_of
 from pytest_cutover.run.gate_code import digest_code
+from pytest_cutover.run.obligations import find_owed
 from pytest_cutover.run.waivers import find_authors, find_waivers
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.obligation import Owed
     from pytest_cutover.outlook.collection import Collection
     from pytest_cutover.policy.load import LoadedPolicy
     from pytest_cutover.run.context import RunOptions
@@ -73,6 +75,7 @@ class Surroundings:
             authors=authors,
             waivers=waivers,
             gate_code_digest=digest_code(self.rootdir, policy.gate_code_paths),
+            owed=self._owed(),
         )
 
     def times(self, collection: Collection) -> None:
@@ -214,6 +217,15 @@ class Surroundings:
                 code="waiver.authors-unknown",
             )
         return tuple(authors)
+
+    def _owed(self) -> tuple[Owed, ...]:
+        owed = find_owed(self.rootdir / RUNS, self.loaded.effective.environment, self.anchor)
+        left = [o for o in owed if o.shown_at is None]
+        if left:
+            first = min(left, key=lambda o: o.due_at)
+            text = f"{len(left)} to be shown green, the first, {first.gate}, by {first.due_at:%Y-%m-%d %H:%M} UTC"
+            self.facts.append(("owed", text))
+        return owed
 
     def _guards(self) -> None:
         rule = self.loaded.profile.guards

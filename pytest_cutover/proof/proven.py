@@ -128,8 +128,9 @@ def prove(
 
 
 def _is_open(proof: Proof, *, anew: bool) -> bool:
-    """Whether it may yet be seen red; without a reading there is nothing to take anew."""
-    return proof.state in (State.NEVER, State.STOPS) and (not anew or bool(proof.reads))
+    """Whether it may yet be seen red; commands are never taken anew."""
+    can_be_taken = not anew or bool(set(proof.reads or ()) - {"command"})
+    return proof.state in (State.NEVER, State.STOPS) and can_be_taken
 
 
 def _explained(proof: Proof, info: GateInfo, root: Path) -> Proof:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KINDS = {
     "refused": "status 503, exit code 1",
+    "failed": "status 500, exit code 125",
     "high": "every figure far up",
     "late": "every answer after 1000 s",
     "more": "1000 more lines, items and matches",
@@ -76,6 +77,8 @@ def value(taken: object, kind: str) -> object:
 def _http(reading: HttpReading, kind: str) -> HttpReading:
     if kind == "refused":
         return replace(reading, status_code=200 if reading.status_code >= 500 else 503)
+    if kind == "failed":
+        return replace(reading, status_code=204 if reading.status_code == 500 else 500)
     if kind == "late":
         return replace(reading, latency_s=reading.latency_s + MANY)
     body = _bytes(reading.body, kind)
@@ -89,6 +92,8 @@ def _http(reading: HttpReading, kind: str) -> HttpReading:
 def _command(reading: CommandReading, kind: str) -> CommandReading:
     if kind == "refused":
         return replace(reading, exit_code=0 if reading.exit_code else 1)
+    if kind == "failed":
+        return replace(reading, exit_code=2 if reading.exit_code == 125 else 125)
     if kind == "late":
         return replace(reading, duration_s=reading.duration_s + MANY)
     out, err = _bytes(reading.stdout_bytes, kind), _bytes(reading.stderr_bytes, kind)

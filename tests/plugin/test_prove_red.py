@@ -317,7 +317,7 @@ class TestNoEvidence:
             project.folder / "configs/policy.json", plan="preflight", environment=None, anchor=None, now=datetime.now(UTC)
         ).effective  # fmt: skip
         attempts = [p.name for p in sorted(folder.iterdir())]
-        assert attempts == ["high", "refused", "truthful"]
+        assert attempts == ["failed", "high", "refused", "truthful"]
         for attempt in attempts:
             record = fold(BytesIO((folder / attempt / "journal.jsonl").read_bytes()).readlines())
             decision = decide(record, policy, datetime.now(UTC))

@@ -83,6 +83,7 @@ MAY_IMPORT = {
         "gate",
         "keys",
         "marker",
+        "obligation",
         "plugin",
         "policy",
         "record",

@@ -36,6 +36,11 @@ class TestHttp:
         assert adverse.distorted(answer({}), "refused").status_code == 503
         assert adverse.distorted(answer({}, 500), "refused").status_code == 200
 
+    def test_failed_is_yet_another(self):
+        assert adverse.distorted(answer({}), "failed").status_code == 500
+        assert adverse.distorted(answer({}, 500), "failed").status_code == 204
+        assert adverse.distorted(output(""), "failed").exit_code == 125
+
     def test_late_is_late_alone(self):
         late = adverse.distorted(answer({"a": 1}), "late")
 
