@@ -442,6 +442,8 @@ class TestJobs:
 
         assert workflow["permissions"] == {"contents": "read"}
         assert "pull_request_target" not in workflow["on"]
+        (key,) = [s["env"]["CUTOVER_KEY_PEM"] for s in steps if "env" in s]
+        assert key.startswith("${{ github.event_name != 'pull_request' && ")
         assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", s["uses"]) for s in steps if "uses" in s)
         assert [s["run"] for s in steps if "${{" in s.get("run", "")] == []
 
