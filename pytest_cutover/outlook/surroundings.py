@@ -147,7 +147,7 @@ class Surroundings:
 
     def _trust(self) -> None:
         if self.anchor is not None:
-            kind, count = self.anchor.source.value, len(self.anchor.keys)
+            kind, count = self.anchor.source.value, len({k.keyid for k in self.anchor.keys})
             where = os.path.relpath(self.anchor.where, self.rootdir)
             where = self.anchor.where if where.startswith("..") else where
             self.facts.append(("trust", f"{where} ({kind}): {count} {'key' if count == 1 else 'keys'}"))

@@ -341,6 +341,9 @@ class TestNoEvidence:
             done = project.cutover("admit", "--digest", f"sha256:{'a' * 64}", "--environment", "sandbox")
 
             assert done.returncode in (1, 2)
+            done = project.cutover("run", "preflight", "--open", "--key", "none")
+            opened = max(p for p in moved.parent.iterdir() if p != moved)
+            assert "gate.carried" not in (opened / "journal.jsonl").read_text(), done.stdout
         finally:
             shutil.rmtree(project.folder / "var/cutover/runs")
 
