@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
+from pytest_cutover.cli._page import WIDTH, colour, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pytest_cutover.report.terminal import Style
 
 READY, NOT_READY = 0, 1
-WIDTH = 80
 SHOWN = 12
 """Matters printed; --json has all."""
 
@@ -58,7 +57,7 @@ def run(arguments: Sequence[str]) -> int:
     if options.json:
         print(json.dumps({**found.to_json(), "exit_code": code}, indent=1))
     else:
-        style = Style.of(sys.stdout.encoding, colour=_colour())
+        style = Style.of(sys.stdout.encoding, colour=colour())
         for line in _lines(found, style):
             print(line)
     return code
@@ -79,17 +78,17 @@ def _lines(found: Checked, style: Style) -> Iterator[str]:
     if found.unknown:
         yield "\ncannot be known without running:"
         for gate, where, why in found.unknown:
-            yield from _wrapped(style.plain(f"{gate}: {why} ({where})"), "  ", "    ")
+            yield from wrapped(style.plain(f"{gate}: {why} ({where})"), "  ", "    ")
     yield ""
     for label, text in found.facts:
-        yield from _wrapped(style.plain(text), f"{label:<9}", " " * 9)
+        yield from wrapped(style.plain(text), f"{label:<9}", " " * 9)
     yield ""
-    for line in _wrapped(_CANNOT_SEE, "", ""):
+    for line in wrapped(_CANNOT_SEE, "", ""):
         yield style.paint(line, "dim")
 
 
 def _matter(matter: Matter, style: Style) -> Iterator[str]:
-    sign, colour = {
+    sign, paint = {
         "red": ("✗", "red"),
         "unproven": ("!", "unproven"),
         "hold": ("…", "hold"),
@@ -97,30 +96,13 @@ def _matter(matter: Matter, style: Style) -> Iterator[str]:
     }[matter.weight.value]
     gate = "" if matter.gate is None or matter.gate in matter.message else f"{matter.gate}: "
     code = "" if matter.code is None else f"  [{matter.code}]"
-    first, *rest = _wrapped(style.plain(f"{gate}{matter.message}{code}"), "", "  ", WIDTH - 2)
-    yield f"{style.paint(sign, colour)} {first}"
+    first, *rest = wrapped(style.plain(f"{gate}{matter.message}{code}"), "", "  ", WIDTH - 2)
+    yield f"{style.paint(sign, paint)} {first}"
     yield from rest
     if matter.where is not None:
-        yield from _wrapped(style.plain(matter.where), "  at   ", " " * 7)
+        yield from wrapped(style.plain(matter.where), "  at   ", " " * 7)
     if matter.hint is not None:
-        yield from _wrapped(style.plain(matter.hint), "  hint ", " " * 7)
-
-
-def _wrapped(text: str, first: str, then: str, width: int = WIDTH) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=then,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _colour() -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
+        yield from wrapped(style.plain(matter.hint), "  hint ", " " * 7)
 
 
 def _parser() -> Parser:

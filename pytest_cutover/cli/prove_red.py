@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
+from pytest_cutover.cli._page import WIDTH, colour, wrapped
 from pytest_cutover.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_cutover.run.context import RunContext
 
 ALL_RED, NOT_ALL = 0, 1
-WIDTH = 80
 _SIGNS = {"never": ("✗", "red"), "absent": ("✗", "red"), "unproven": ("!", "unproven"), "stops": ("!", "unproven"), "red": ("✓", "green")}  # fmt: skip
 
 
@@ -49,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
         found = {"plan": context.policy.plan, "environment": context.policy.environment, "folder": folder}
         print(json.dumps({**found, "gates": [p.to_json() for p in proofs], "exit_code": code}, indent=1))
     else:
-        style = Style.of(sys.stdout.encoding, colour=_colour())
+        style = Style.of(sys.stdout.encoding, colour=colour())
         for line in _lines(proofs, context, folder, style):
             print(line)
     return code
@@ -105,31 +104,20 @@ def _lines(proofs: Sequence[Proof], context: RunContext, folder: str, style: Sty
     yield style.plain(f"{context.policy.plan} → {context.policy.environment} · {folder}")
     for proof in proofs:
         yield ""
-        sign, colour = _SIGNS[proof.state.value]
-        first, *rest = _wrapped(style.plain(f"{proof.key}  {proof.why}"), "", "  ", WIDTH - 2)
-        yield f"{style.paint(sign, colour)} {first}"
+        sign, paint = _SIGNS[proof.state.value]
+        first, *rest = wrapped(style.plain(f"{proof.key}  {proof.why}"), "", "  ", WIDTH - 2)
+        yield f"{style.paint(sign, paint)} {first}"
         yield from rest
         if proof.state.value != "red":
-            yield from _wrapped(style.plain(proof.where or ""), "  at   ", " " * 7)
-            yield from _wrapped(style.plain(proof.hint or ""), "  hint ", " " * 7)
+            yield from wrapped(style.plain(proof.where or ""), "  at   ", " " * 7)
+            yield from wrapped(style.plain(proof.hint or ""), "  hint ", " " * 7)
     yield ""
     said = (
         "Readings were taken once and then distorted; each attempt ran the gates again. This is no evidence: nothing"
         " was decided, signed or admitted."
     )
-    for line in _wrapped(said, "", ""):
+    for line in wrapped(said, "", ""):
         yield style.paint(line, "dim")
-
-
-def _wrapped(text: str, first: str, then: str, width: int = WIDTH) -> list[str]:
-    return textwrap.wrap(
-        text,
-        width,
-        initial_indent=first,
-        subsequent_indent=then,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _say(text: str) -> None:
@@ -138,12 +126,6 @@ def _say(text: str) -> None:
 
 def _nothing(text: str) -> None:
     """Progress is for people who wait."""
-
-
-def _colour() -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
 
 
 def _parser() -> Parser:

@@ -133,8 +133,10 @@ class TestGates:
     )  # fmt: skip
     def test_what_would_be_unproven_is_named_with_its_code(self, project, old, new, expected):
         change(project, old, new)
+        found = checked(project, code=1)
 
-        assert expected in held(checked(project, code=1))
+        assert expected in held(found)
+        assert [m for m in found["matters"] if m["weight"] == "unproven" and "hint" not in m] == []
 
     def test_a_limit_in_samples_needs_a_count_of_them(self, project):
         limit = {"at_most": 0.5, "unit": "s", "min_samples": 3}
