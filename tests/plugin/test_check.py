@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -265,6 +266,79 @@ class TestSurroundings:
 
         assert (done.returncode, done.stdout) == (code, "")
         assert said in done.stderr
+
+
+def keyed(project, name, role, **fields):
+    """A key in the project's folder, and its entry of a trust file."""
+    done = project.cutover("keys", "new", f"{name}.pem", "--name", name, "--role", role)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) | fields
+
+
+def stamp(**later):
+    return f"{datetime.now(UTC) + timedelta(**later):%Y-%m-%dT%H:%M:%SZ}"
+
+
+class TestTrust:
+    def trust(self, project, *entries):
+        project.write("trust.json", json.dumps({"format": 1, "keys": entries}))
+
+    def notes(self, project, *arguments):
+        found = checked(project, "--trust", "trust.json", "--key", "ci.pem", *arguments)
+        return [(m.get("code"), m["message"]) for m in found["matters"] if m["weight"] == "note"]
+
+    def test_a_key_that_may_not_decide_is_noted(self, project):
+        self.trust(project, keyed(project, "ci", "policy"))
+        ((_, message),) = self.notes(project)
+
+        assert message.endswith("may not decide in sandbox, says trust.json")
+
+    def test_a_key_that_ends_soon_is_noted(self, project):
+        self.trust(project, keyed(project, "ci", "decision", not_after=stamp(days=2)))
+        ((_, message),) = self.notes(project)
+
+        assert message.startswith("the key ci ends at ")
+
+    def test_a_key_that_is_trusted_is_not(self, project):
+        self.trust(project, keyed(project, "ci", "decision", not_after=stamp(days=30)))
+
+        assert self.notes(project) == []
+
+    def waived(self, project, expires):
+        """A waiver that counts until then."""
+        sandbox = {
+            "sandbox": True,
+            "settings": {"waiver_persons": 1},
+            "subjects": [{"name": "shop", "sha256": "ab" * 32}],
+        }
+        repolicy(project, environments={"sandbox": sandbox})
+        self.trust(project, keyed(project, "ci", "decision"), keyed(project, "bea", "waiver", person="bea"))
+        about = ("--environment", "sandbox", "--subject", f"shop@sha256:{'ab' * 32}", "--observe", "60")
+        why = ("--reason", "x", "--risk", "low", "--ticket", "OPS-1", "--expires", expires)
+        done = project.cutover("waivers", "new", "service.ready", *about, *why, "--key", "bea.pem")
+        assert done.returncode == 0, done.stderr
+
+    def test_a_waiver_that_ends_before_a_decision_would_is_noted(self, project):
+        self.waived(project, stamp(minutes=20))
+        ((code, message),) = self.notes(project, "--author", "Ann")
+
+        assert code is None
+        assert message.startswith("the waiver OPS-1 of service.ready ends at ")
+
+    @pytest.mark.parametrize(
+        ("author", "code"), [("Ann", None), ("Bea", "waiver.self-signed"), (None, "waiver.authors-unknown")]
+    )
+    def test_a_waiver_that_would_not_count_is_noted(self, project, author, code):
+        self.waived(project, stamp(days=2))
+        found = self.notes(project, *(() if author is None else ("--author", author)))
+
+        assert {c for c, _ in found} == ({code} if code else set())
+
+    def test_a_file_that_is_no_waiver_is_noted(self, project):
+        self.waived(project, stamp(days=2))
+        project.write("configs/waivers/odd.dsse", "{}")
+
+        assert {c for c, _ in self.notes(project, "--author", "Ann")} == {"waiver.unusable"}
 
 
 LISTEN = """
