@@ -372,10 +372,6 @@ def with_key(run: LyingRun) -> LyingRun:
 
 
 def _run(argv: list[str], root: Path, environ: Mapping[str, str]) -> tuple[int, str]:
-    if (
-        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    ):  # as in the background of a shell: projects inherit it
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Output goes to a file: a process that a project leaves behind must not hold a pipe open.
     log = root.parent / "output.txt"
     with log.open("wb") as file:

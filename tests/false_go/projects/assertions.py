@@ -123,10 +123,12 @@ LIES = (
     ),
     LyingRun(
         "async-without-plugin",
-        "an async gate and nothing that runs it",
+        "an async gate marked for a plugin that is not there",
         ONE,
         red("gate.failed"),
-        files={ONE_FILE: gate_module(GREEN).replace("def test", "async def test")},
+        files={
+            ONE_FILE: gate_module(GREEN, marks="@pytest.mark.asyncio").replace("def test", "async def test")
+        },
         modes=VARIANT,
         reduced=INSIDE,
     ),
