@@ -27,11 +27,12 @@ from pytest_cutover.model import (
     ValueKind,
     parse_rfc3339,
 )
-from pytest_cutover.obligation import read_owed
 from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pytest_cutover.obligation import Owed
 
 FORMAT = 1
 """Of the journal; a new one is added beside the old, so that old evidence keeps verifying."""
@@ -319,9 +320,17 @@ def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
         "target": dict(event["target"]),
         # Evidence of the first days has none; without authors no waiver counts.
         "authors": tuple(_typed(a, str) for a in _typed(event.get("authors", []), list)),
-        "owed": tuple(map(read_owed, _typed(event.get("owed", []), list))),
+        "owed": _owed(event.get("owed", [])),
         "opened": _opened(event.get("opened")),
     }
+
+
+def _owed(value: Any) -> tuple[Owed, ...]:
+    if not _typed(value, list):
+        return ()  # nearly every run; verifying it need not wait for what it does not use
+    from pytest_cutover.obligation import read_owed
+
+    return tuple(map(read_owed, value))
 
 
 def _opened(value: Any) -> Opened | None:

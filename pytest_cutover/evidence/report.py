@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError
-from pytest_cutover.evidence.opened import OpenedEvidence
 from pytest_cutover.evidence.statements import encode, text_of, texts
 from pytest_cutover.evidence.waivers import given_from_json, given_to_json
 from pytest_cutover.model import EffectivePolicy, rfc3339
@@ -27,6 +26,7 @@ from pytest_cutover.reasons import Reason
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_cutover.evidence.opened import OpenedEvidence
     from pytest_cutover.model import Decision, GateDecision, JudgedMeasurement, Limit, RunRecord
     from pytest_cutover.waiver import GivenWaiver
 
@@ -184,6 +184,8 @@ def _split_opened(rest: bytes) -> tuple[bytes, OpenedEvidence | None]:
     bundle, found, report = opened.partition(_OPENED_REPORT)
     if not found or not report.endswith(_OPENED_END):
         raise EvidenceError("expected a report that ends with the report of the run that was opened")
+    from pytest_cutover.evidence.opened import OpenedEvidence  # few runs carry gates
+
     evidence = OpenedEvidence(bundle.replace(b",\n", b"\n") + b"\n", report.removesuffix(_OPENED_END) + b"\n")
     return journal + _END, evidence
 
