@@ -20,6 +20,9 @@ AIM_OF_JUNITXML = 0.5
 AIM_OF_PLAIN = 1.05
 AIM_KIB_PER_GATE = 1.0
 
+_NO_VIEWS = ("--cutover-views", "none")
+"""Page, summary and JUnit file have a benchmark of their own, `views`."""
+
 
 def per_gate(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """One more gate beside one more test under `--junitxml`: the slope between two sizes, start-up left out."""
@@ -40,7 +43,7 @@ def per_gate(folder: Path, *, quick: bool) -> Iterator[Figure]:
 def _variants(size: str, project: Project) -> dict[str, Command]:
     return {
         f"{size} plain": project.plain(),
-        f"{size} gates": project.gates(),
+        f"{size} gates": project.gates(*_NO_VIEWS),
         f"{size} junitxml": project.plain("--junitxml=junit.xml"),
     }
 
@@ -60,7 +63,7 @@ def many(folder: Path, *, quick: bool) -> Iterator[Figure]:
         (f"{count} gates, a function each", projects.distinct, None),
     ):
         project, small = make(folder / make.__name__, count), make(folder / f"{make.__name__}-small", 100)
-        costs = alternate({"gates": project.gates(), "plain": project.plain()}, 3 if quick else 7)
+        costs = alternate({"gates": project.gates(*_NO_VIEWS), "plain": project.plain()}, 3 if quick else 7)
         yield Figure(
             what,
             median_cpu_s(costs["gates"]),
@@ -83,7 +86,7 @@ def _memory(what: str, large: Project, small: Project) -> Iterator[Figure]:
 
 def _added_kib(project: Project) -> tuple[int, int]:
     peaks = []
-    for command in (project.gates(), project.plain()):
+    for command in (project.gates(*_NO_VIEWS), project.plain()):
         cost = run(command)
         peaks.append((project.loop_peak_kib(), cost.peak_kib))
     (running, whole), (running_plain, whole_plain) = peaks
