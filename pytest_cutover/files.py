@@ -6,9 +6,14 @@ import errno
 import os
 import stat
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
@@ -17,55 +22,53 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     Raises:
         AdapterError: disk full, read-only folder, I/O error; `path` is then as it was.
     """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-        temporary = None
-        sync_folder(path.parent)
-    except OSError as exc:
-        raise AdapterError(
-            f"cannot write {path}: {exc.strerror or exc}", hint="is the disk full, or the folder read-only?"
-        ) from exc
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    with _beside(path, data, mode) as temporary:
+        temporary.replace(path)
 
 
-def write_new(path: Path, data: bytes, *, mode: int = 0o644) -> bool:
+def write_new(
+    path: Path, data: bytes, *, mode: int = 0o644, folder_mode: int = 0o777, what: str | None = None
+) -> bool:
     """Put `data` at `path`, whole or not at all; False when the name is taken, by whatever it is.
+
+    `what` it is, for the error.
 
     Raises:
         AdapterError: it cannot be written.
     """
-    temporary: str | None = None
+    with _beside(path, data, mode, folder_mode, what) as temporary:
+        try:
+            os.link(temporary, path)  # unlike rename, never replaces
+        except FileExistsError:
+            return False
+    return True
+
+
+@contextmanager
+def _beside(
+    path: Path, data: bytes, mode: int, folder_mode: int = 0o777, what: str | None = None
+) -> Iterator[Path]:
+    """`data` in a file of its own beside `path`, durable; then whatever was made of its name is, and the rest is removed."""
+    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=folder_mode)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)  # unlike rename, never replaces
-        except FileExistsError:
-            return False
+        yield temporary
         sync_folder(path.parent)
     except OSError as exc:
+        named = path if what is None else f"the {what} {path}"
         raise AdapterError(
-            f"cannot write {path}: {exc.strerror or exc}", hint="is the disk full, or the folder read-only?"
+            f"cannot write {named}: {exc.strerror or exc}", hint="is the disk full, or the folder read-only?"
         ) from exc
     finally:
         if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-    return True
+            temporary.unlink(missing_ok=True)
 
 
 def read_regular(path: Path) -> bytes:

@@ -465,6 +465,15 @@ class GateDecision:
         return not self.green and all(f.weight is Weight.NOTE for f in self.findings)
 
 
+class Accepted(NamedTuple):
+    """What waivers did: the gates with what is waived marked, why others did not count, what they ask for."""
+
+    gates: tuple[GateDecision, ...]
+    findings: tuple[Finding, ...] = ()
+    waivers: tuple[GivenWaiver, ...] = ()
+    guards: tuple[BoundGuard, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The verdict on one run, and every reason for it; findings heaviest first.

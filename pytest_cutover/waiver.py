@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.model import Finding, Limit, Subject, rfc3339
+from pytest_cutover.model import Accepted, Finding, Limit, Subject, rfc3339
 from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
@@ -170,16 +170,6 @@ class BoundGuard:
     due_at: datetime | None  # of its obligation
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What waivers did: the gates with what is waived marked, why others did not count, what they ask for."""
-
-    gates: tuple[GateDecision, ...]
-    findings: tuple[Finding, ...]
-    waivers: tuple[GivenWaiver, ...]
-    guards: tuple[BoundGuard, ...]
-
-
 def accept(
     gates: tuple[GateDecision, ...],
     waivers: Sequence[GivenWaiver],
@@ -192,8 +182,6 @@ def accept(
 
     A gate is waived as a whole or not at all: one reason that nobody accepts leaves all of them standing.
     """
-    if not waivers:
-        return Accepted(gates, (), (), ())
     counting: dict[str, list[GivenWaiver]] = {}
     notes: list[Finding] = []
     for given in waivers:

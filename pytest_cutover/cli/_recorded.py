@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.cli import _evidence
+from pytest_cutover.cli import _evidence, _runs
 from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError
 from pytest_cutover.evidence.report import KIND, read_report
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
@@ -79,8 +79,8 @@ def add_evidence(parser: Parser, name: str = "evidence") -> None:
     """The argument that names evidence, and the options that say how it is believed."""
     parser.add_argument(
         name,
-        metavar="BUNDLE|RUNDIR",
-        help=f"a {BUNDLE_FILE}, the {REPORT_FILE} beside it, or the run folder that holds them",
+        metavar="RUN",
+        help=f"a run folder, its {BUNDLE_FILE} or {REPORT_FILE}; or a run id, the beginning of one, or last",
     )
 
 
@@ -102,7 +102,7 @@ def load(name: str, options: argparse.Namespace) -> Recorded:
     Raises:
         ConfigError: it cannot be read, or does not verify and `--unverified` was not given.
     """
-    bundle_path, report_path = _places(Path(name))
+    bundle_path, report_path = _places(_named(name))
     report = _evidence.read_if_there(report_path)
     bundle = _evidence.read_if_there(bundle_path)
     if bundle is None and report is None:
@@ -116,6 +116,15 @@ def load(name: str, options: argparse.Namespace) -> Recorded:
     if not looks_like_bundle(bundle) and not options.unverified:
         raise ConfigError(f"{bundle_path} is not a bundle: no line of it is a DSSE envelope")
     return _signed(bundle_path, bundle, report, options)
+
+
+def _named(name: str) -> Path:
+    """A path; or `last`, a run id or the beginning of one, as `cutover show` takes them."""
+    if (
+        "/" in name or os.path.lexists(name) or not _runs.RUNS.is_dir()
+    ):  # Path raises for names no file can have
+        return Path(name)
+    return _runs.find_run(name)
 
 
 def _places(path: Path) -> tuple[Path, Path]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
 from pytest_cutover.cli._page import WIDTH, colour, wrapped
+from pytest_cutover.cli._run_options import add_run_options, run_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,20 +36,9 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments[:at])
     from pytest_cutover.outlook.checked import check
     from pytest_cutover.report.terminal import Style
-    from pytest_cutover.run.context import RunOptions
 
     found = check(
-        RunOptions(
-            plan=options.plan or "",
-            environment=options.env,
-            subjects=options.subject or (),
-            shard=options.shard,
-            policy=options.policy,
-            key=options.key,
-            trust=options.trust,
-            waivers=options.waiver or (),
-            authors=options.author or (),
-        ),
+        run_options(options),
         os.environ,
         Path.cwd(),
         arguments[at + 1 :],
@@ -115,13 +105,6 @@ def _parser() -> Parser:
     )
     add = parser.add_argument
     add("plan", nargs="?", help="plan of the policy, such as preflight; may be left out when there is one")
-    add("--env", metavar="NAME", help="environment that is judged; default: CUTOVER_ENV, then the policy's")
-    add("--subject", metavar="NAME@sha256:HEX", action="append", help="what is released; may be repeated")
-    add("--shard", metavar="NAME", help="which part of a fleet the run would gate")
-    add("--policy", metavar="FILE", help="the policy; default: CUTOVER_POLICY, then configs/policy.json")
-    add("--key", metavar="FILE", help="signing key, or none; default: CUTOVER_KEY, then a development key")
-    add("--trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
-    add("--waiver", metavar="FILE", action="append", help="a signed waiver; may be repeated")
-    add("--author", metavar="PERSON", action="append", help="who wrote the change; may be repeated")
+    add_run_options(parser)
     add("--json", action="store_true", help="print everything as JSON")
     return parser

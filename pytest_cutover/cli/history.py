@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.cli import Parser, _runs
+from pytest_cutover.cli._page import colour
 from pytest_cutover.errors import ConfigError, CutoverError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.reasons import Weight
@@ -35,7 +35,7 @@ def run(argv: Sequence[str]) -> int:
     if options.json:
         print(json.dumps(rows, indent=1))
     else:
-        style = Style.of(sys.stdout.encoding, colour=_colour())
+        style = Style.of(sys.stdout.encoding, colour=colour())
         for line in _lines(rows, style):
             print(line)
     return 0 if rows else 1
@@ -96,12 +96,6 @@ def _lines(rows: Sequence[dict[str, Any]], style: Style) -> Iterator[str]:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN_GATES
     return ", ".join(names[:_SHOWN_GATES]) + (f" and {more} more" if more > 0 else "")
-
-
-def _colour() -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
 
 
 def _count(text: str) -> int:

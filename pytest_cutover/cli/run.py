@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
+from pytest_cutover.cli._page import colour
+from pytest_cutover.cli._run_options import add_run_options, run_options
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +25,7 @@ def run(arguments: Sequence[str]) -> int:
     from pytest_cutover.model import Runner
     from pytest_cutover.report.terminal import Style, evidence_lines, verdict_block
     from pytest_cutover.run import supervisor
-    from pytest_cutover.run.context import RunOptions, prepare
+    from pytest_cutover.run.context import prepare
     from pytest_cutover.run.wanted import Views, wanted_views
 
     wanted = wanted_views(
@@ -35,19 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     )
 
     context = prepare(
-        RunOptions(
-            plan=options.plan,
-            environment=options.env,
-            subjects=options.subject or (),
-            shard=options.shard,
-            policy=options.policy,
-            key=options.key,
-            trust=options.trust,
-            report=options.report,
-            waivers=options.waiver or (),
-            authors=options.author or (),
-            only_open=options.open,
-        ),
+        replace(run_options(options), report=options.report, only_open=options.open),
         os.environ,
         Path.cwd(),
         runner=Runner.SUPERVISED,
@@ -56,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     views = Views(wanted, context.rootdir)
     concluded = supervisor.run(context, passed, say=_say)
-    style = Style.of(sys.stdout.encoding, colour=_colour())
+    style = Style.of(sys.stdout.encoding, colour=colour())
     print()
     for line in verdict_block(concluded.decision, context, style):
         print(line)
@@ -75,26 +66,13 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _colour() -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="cutover run", description="Run a plan's gates under a trusted parent, decide and sign."
     )
     add = parser.add_argument
     add("plan", help="plan of the policy, such as preflight")
-    add("--env", metavar="NAME", help="environment that is judged; default: CUTOVER_ENV, then the policy's")
-    add("--subject", metavar="NAME@sha256:HEX", action="append", help="what is released; may be repeated")
-    add("--shard", metavar="NAME", help="which part of a fleet this run gates")
-    add("--policy", metavar="FILE", help="the policy; default: CUTOVER_POLICY, then configs/policy.json")
-    add("--key", metavar="FILE", help="signing key, or none; default: CUTOVER_KEY, then a development key")
-    add("--trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json")
-    add("--waiver", metavar="FILE", action="append", help="a signed waiver; may be repeated")
-    add("--author", metavar="PERSON", action="append", help="who wrote the change; may be repeated")
+    add_run_options(parser)
     add(
         "--open",
         action="store_true",

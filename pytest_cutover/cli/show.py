@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_cutover.cli import Parser, _runs
+from pytest_cutover.cli._page import colour
 from pytest_cutover.files import write_atomic
 from pytest_cutover.report.terminal import Style, evidence_lines, gate_extras, gate_line, verdict_block
 from pytest_cutover.report.view import to_json
@@ -76,7 +76,7 @@ class _Past:
 
 
 def _terminal(view: View, decision: Decision) -> Iterator[str]:
-    style = Style.of(sys.stdout.encoding, colour=_colour())
+    style = Style.of(sys.stdout.encoding, colour=colour())
     for gate in view.gates:
         if gate.info is None:
             continue
@@ -108,12 +108,6 @@ def _terminal(view: View, decision: Decision) -> Iterator[str]:
             yield style.plain(f"  {problem}")
     elif keyid is not None:
         yield style.plain("verified  whole, unchanged, and signed by a trusted key")
-
-
-def _colour() -> bool:
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or sys.stdout.isatty()
 
 
 def _parser() -> Parser:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.statements import encode, text_of, texts
-from pytest_cutover.evidence.waivers import given_from_json, given_to_json
 from pytest_cutover.model import EffectivePolicy, rfc3339
 from pytest_cutover.reasons import Reason
 
@@ -85,7 +84,7 @@ def build_report(
             b'{"format":%d,\n"kind":%b,\n"signed":%b,\n' % (FORMAT, encode(KIND), encode(signed)),
             b'"run":%b,\n' % encode(run_summary(record)),
             b'"policy":%b,\n' % encode(policy.to_json()),
-            b'"waivers":%b,\n' % encode([given_to_json(w) for w in waivers]) if waivers else b"",
+            _waivers_section(waivers) if waivers else b"",
             b'"decision":%b,\n' % encode(verdict)[:-1],
             b'"findings":%b,\n"gates":%b},' % (by_line(findings), by_line(gates)),
             _JOURNAL,
@@ -93,6 +92,12 @@ def build_report(
             _END if opened is None else _opened_section(opened),
         )
     )
+
+
+def _waivers_section(waivers: Sequence[GivenWaiver]) -> bytes:
+    from pytest_cutover.evidence.waivers import given_to_json
+
+    return b'"waivers":%b,\n' % encode([given_to_json(w) for w in waivers])
 
 
 def _opened_section(opened: OpenedEvidence) -> bytes:
@@ -171,7 +176,7 @@ def read_report(data: bytes) -> Report:
         policy_of(document["policy"]),
         document["decision"],
         _journal(rest[: -len(_END)] if rest != _END[1:] else b""),
-        _waivers(document.get("waivers", [])),
+        _waivers(document["waivers"]) if "waivers" in document else (),
         opened,
     )
 
@@ -191,6 +196,8 @@ def _split_opened(rest: bytes) -> tuple[bytes, OpenedEvidence | None]:
 
 
 def _waivers(value: Any) -> tuple[GivenWaiver, ...]:
+    from pytest_cutover.evidence.waivers import given_from_json  # few runs are given any
+
     try:
         return tuple(given_from_json(w) for w in value)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as exc:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_cutover.errors import AdapterError, ConfigError
-from pytest_cutover.files import sync_folder, write_atomic
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.files import write_atomic, write_new
 from pytest_cutover.keys.verifier import KeyKind, PublicKey, load_public_key
 from pytest_cutover.model import SignerKind
 
@@ -188,28 +187,7 @@ def write_new_private(path: Path, pem: bytes) -> bool:
     Raises:
         AdapterError: it cannot be written.
     """
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)  # unlike rename, never replaces
-        except FileExistsError:
-            return False
-        sync_folder(path.parent)
-    except OSError as exc:
-        raise AdapterError(
-            f"cannot write the key {path}: {exc.strerror or exc}",
-            hint="is the folder writable, and not full?",
-        ) from exc
-    finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-    return True
+    return write_new(path, pem, mode=0o600, folder_mode=0o700, what="key")
 
 
 def _from_choice(value: str, where: str) -> PemSigner | None:

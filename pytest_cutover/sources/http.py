@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as stdlib_json
+import math
 import os
 import re
 import time
@@ -236,7 +237,7 @@ class HttpSource:
         return HttpReading(
             url=urls.shown(final),
             status_code=answer.status_code,
-            latency_s=time.monotonic() - started,
+            latency_s=_up_to_microseconds(time.monotonic() - started),
             headers=Headers(answer.headers),
             body=answer.body,
             observed_at=datetime.now(UTC),
@@ -330,6 +331,11 @@ def _content(
         raise MeasurementError("expected json or content, got both")
     fields.setdefault("Content-Type", "application/json")
     return stdlib_json.dumps(json, allow_nan=False).encode(), fields
+
+
+def _up_to_microseconds(seconds: float) -> float:
+    """No clock here is finer, and nobody reads seventeen digits; upwards, so that no limit is met by rounding."""
+    return math.ceil(seconds * 1_000_000) / 1_000_000
 
 
 def _check_target(name: str, url: str) -> None:

@@ -47,6 +47,15 @@ class TestExplain:
         assert explain(write(tmp_path / "run", *sealed())) == 0
         assert "nothing would have to differ" in capsys.readouterr().out
 
+    @pytest.mark.parametrize("name", ["last", "20261121T084800", "20261121T084800.125Z-1a2b3c4d"])
+    def test_a_run_is_named_as_for_show(self, name: str, here: Path, capsys: Capture) -> None:
+        """By its id, the beginning of one, or as the last."""
+        write(here / "var/cutover/runs/20261121T084800.125Z-1a2b3c4d", *sealed(Run(latency="0.9")))
+
+        assert explain(name) == 1
+        assert explain("2020") == 2
+        assert "no run begins with '2020'" in capsys.readouterr().err
+
     def test_json_holds_the_same(self, red: Path, capsys: Capture) -> None:
         assert explain(red, "--json") == 1
 

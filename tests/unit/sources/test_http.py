@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from pytest_cutover.errors import ConfigError, MeasurementError, SourceError
-from pytest_cutover.sources.http import HttpSource
+from pytest_cutover.sources.http import HttpSource, _up_to_microseconds
 from tests.unit.sources.servers import Server, response
 
 SECRET = "s3cr3t-t0ken"
@@ -43,6 +43,7 @@ class TestReading:
         assert before <= reading.observed_at <= datetime.now(UTC)
         assert reading.observed_at.utcoffset() == timedelta(0)
         assert 0 < reading.latency_s < 5
+        assert reading.latency_s == round(reading.latency_s, 6)
 
     def test_latency_is_that_of_the_whole_answer(self, source):
         def slow(_, connection):
@@ -542,3 +543,11 @@ class TestImports:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
         assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.0993542360010, 0.099355), (0.5, 0.5), (0.50000000001, 0.500001)]
+)
+def test_latency_is_rounded_upwards(seconds: float, expected: float) -> None:
+    """A value just beyond a limit stays beyond it."""
+    assert _up_to_microseconds(seconds) == expected
