@@ -138,7 +138,8 @@ class Guide:
 
     def _shown(self, text: str) -> str:
         for theirs, ours in self.ports.items():
-            text = text.replace(str(ours), str(theirs))
+            # Whole numbers only: a port 20261 is not the beginning of the date 20261121.
+            text = re.sub(rf"(?<!\d){ours}(?!\d)", str(theirs), text)
         text = text.replace(str(self.home), HOME)
         text = re.sub(r"^(plugins: cutover-[^,\n]*).*", r"\1", text, flags=re.MULTILINE)
         # pytest's count in progress, which terminals overwrite.

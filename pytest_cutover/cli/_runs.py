@@ -22,6 +22,9 @@ from pytest_cutover.run.last import last_run
 from pytest_cutover.run.views import starts_of
 
 if TYPE_CHECKING:
+    import argparse
+
+    from pytest_cutover.cli import Parser
     from pytest_cutover.evidence.report import Report
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.model import Decision
@@ -36,6 +39,25 @@ def trust(option: str | None) -> Anchor | None:
         ConfigError: a trust file was given, or is there, and cannot be used.
     """
     return find_anchor(option, os.environ, Path.cwd())
+
+
+def add_folder(parser: Parser) -> None:
+    """The argument that names a folder of runs."""
+    parser.add_argument(
+        "runs", metavar="FOLDER", nargs="?", default=str(RUNS), help="a folder of runs (default: %(default)s)"
+    )
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """The folder of runs that was named.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    folder = Path(options.runs)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder of runs", hint="give one, or run this where pytest ran")
+    return folder
 
 
 def find_run(name: str) -> Path:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.cli import Parser, _runs
 from pytest_cutover.cli._page import colour
-from pytest_cutover.errors import ConfigError, CutoverError
+from pytest_cutover.errors import CutoverError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.reasons import Weight
 from pytest_cutover.report.terminal import Style
@@ -17,6 +16,7 @@ from pytest_cutover.run.last import past_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.run.last import Made
@@ -27,9 +27,7 @@ _SHOWN_GATES = 4
 def run(argv: Sequence[str]) -> int:
     """List runs; 0 there are some, 1 there are none, 2 unusable."""
     options = _parser().parse_args(argv)
-    folder = Path(options.runs)
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder of runs", hint="give one, or run this where pytest ran")
+    folder = _runs.folder_of(options)
     anchor = _runs.trust(options.trust)
     rows = list(_rows(folder, anchor, options.plan, options.env, options.count))
     if options.json:
@@ -114,13 +112,7 @@ def _parser() -> Parser:
         epilog="exit codes: 0 there are runs, 1 there are none, 2 unusable input, 64 usage",
     )
     add = parser.add_argument
-    add(
-        "runs",
-        metavar="FOLDER",
-        nargs="?",
-        default=str(_runs.RUNS),
-        help="a folder of runs (default: %(default)s)",
-    )
+    _runs.add_folder(parser)
     add("--plan", metavar="NAME", help="only runs of this plan")
     add("--env", metavar="NAME", help="only runs for this environment")
     add("-n", "--count", metavar="N", type=_count, default=20, help="how many (default: %(default)s)")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser, _runs
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 def run(argv: Sequence[str]) -> int:
     """List obligations; 0 none is overdue, 1 one is, 2 unusable."""
     options = _parser().parse_args(argv)
-    folder = Path(options.runs)
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder of runs", hint="give one, or run this where pytest ran")
+    folder = _runs.folder_of(options)
     anchor = _runs.trust(options.trust)
     if anchor is None:
         raise ConfigError("there is no trusted key to verify decisions with", hint="give --trust FILE")
@@ -65,13 +62,7 @@ def _parser() -> Parser:
     )
     add = parser.add_argument
     add("environment", metavar="ENVIRONMENT", help="whose releases")
-    add(
-        "runs",
-        metavar="FOLDER",
-        nargs="?",
-        default=str(_runs.RUNS),
-        help="a folder of runs (default: %(default)s)",
-    )
+    _runs.add_folder(parser)
     add("--json", action="store_true", help="print them as JSON")
     add("--trust", metavar="FILE", help="trusted keys (else CUTOVER_TRUST, else configs/trust.json)")
     return parser
