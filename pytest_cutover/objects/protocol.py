@@ -1,0 +1,122 @@
+"""What evidence and the transparency log need of the place they are kept in.
+
+A key is a relative path of `/`-separated names (`history/RUN/report.json`, `tile/0/x001/067`). What is
+written is whole and durable when `write` returns, and a reader never sees half of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pytest_cutover.errors import AdapterError, EvidenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+
+
+class ObjectMissingError(EvidenceError):
+    """There is nothing under that key."""
+
+
+class ObjectConflictError(EvidenceError):
+    """What is under that key is not what the writer expected: somebody else wrote first."""
+
+
+class ObjectLockedError(EvidenceError):
+    """The store refuses: the object is retained or held."""
+
+
+class StoreUnavailableError(AdapterError):
+    """The store did not answer, or answered that it cannot: nothing is known about what was asked."""
+
+
+class Absent(Enum):
+    """`expected` of a first write: there must be nothing yet."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a store says about one object; it proves nothing until the bytes were read and hashed."""
+
+    key: str
+    size: int
+    tag: str
+    """Changes whenever the bytes do: an ETag, or in a folder the SHA-256."""
+
+    version: str | None = None
+    """The store's id of this very version; None where it keeps only one."""
+
+    retain_until: datetime | None = None
+    legal_hold: bool = False
+
+    def is_protected(self, now: datetime) -> bool:
+        """Whether the store has to refuse to remove it at that time."""
+        return self.legal_hold or (self.retain_until is not None and now < self.retain_until)
+
+
+class ObjectStore(Protocol):
+    """A place for objects. Every method raises StoreUnavailableError when nothing is known about the outcome."""
+
+    @property
+    def where(self) -> str:
+        """For messages: the folder's path, or `s3://bucket/prefix`; never credentials."""
+
+    def read(self, key: str, *, version: str | None = None) -> tuple[bytes, Held]:
+        """The bytes under `key`, of that version if one is named.
+
+        Raises:
+            ObjectMissingError: there are none.
+        """
+
+    def stat(self, key: str) -> Held | None:
+        """What is under `key`, without its bytes."""
+
+    def write(self, key: str, data: bytes, *, expected: Absent | str) -> Held:
+        """Put `data` under `key` if what is there has the tag `expected` (ABSENT: if there is nothing).
+
+        Writing the same bytes again is no conflict: a writer that lost the answer may ask once more.
+
+        Raises:
+            ObjectConflictError: something else is there; it is unchanged.
+            ObjectLockedError: what is there must not be replaced.
+        """
+
+    def list(self, prefix: str = "") -> Iterator[Held]:
+        """Everything below `prefix`, in the order of the keys."""
+
+    def delete(self, key: str) -> None:
+        """Take `key` away; nothing happens when it is not there.
+
+        Raises:
+            ObjectLockedError: it is retained or held.
+        """
+
+    def retain(self, key: str, until: datetime) -> Held:
+        """Keep `key` as it is until then; never shortens what was promised.
+
+        Raises:
+            ObjectMissingError: there is nothing to keep.
+        """
+
+    def hold(self, key: str, on: bool) -> Held:
+        """Set or lift the legal hold.
+
+        Raises:
+            ObjectMissingError: there is nothing to hold.
+        """
+
+    def exclusive(self, name: str, *, timeout_s: float = 60.0) -> AbstractContextManager[None]:
+        """Be the only writer of that name among all processes that ask, as long as the block runs.
+
+        Raises:
+            StoreUnavailableError: another one had it for all of `timeout_s`.
+        """
