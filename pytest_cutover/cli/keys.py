@@ -57,6 +57,7 @@ def _entry(options: argparse.Namespace, public: PublicKey) -> dict[str, Any]:
         roles=tuple(dict.fromkeys(options.role)) or ("decision",),
         environments=tuple(dict.fromkeys(options.environment)) or (EVERYWHERE,),
         person=options.person,
+        origin=options.origin,
     )
 
 
@@ -87,6 +88,7 @@ def _parser() -> Parser:
     show.add_argument("--name", type=_text, help="the entry's name")
     for action in (new, show):
         action.add_argument("--person", type=_text, help="who holds the key, such as ada@example.org")
+        action.add_argument("--origin", help="its name in signed notes, for role log or witness")
         action.add_argument(
             "--role", action="append", choices=ROLES, default=[], help="repeatable; decision when left out"
         )

@@ -27,11 +27,14 @@ DEVELOPMENT_PUBLIC_KEY = Path("var/cutover/keys/development.pub.pem")
 MAX_TRUST_BYTES = 4_194_304
 """Thousands of keys fit; more is another file."""
 
-ROLES = ("policy", "decision", "approval", "waiver")
+ROLES = ("policy", "decision", "approval", "waiver", "log", "witness", "store")
+NOTE_ROLES = frozenset({"log", "witness"})
+"""Their signatures stand in signed notes, where a key is known by a name: `origin`."""
+
 EVERYWHERE = "*"
 
 _REQUIRED = ("keyid", "name", "roles", "environments", "public_key")
-_OPTIONAL = ("person", "not_before", "not_after")
+_OPTIONAL = ("person", "origin", "not_before", "not_after")
 _FORMAT_HINT = "cutover keys show KEY prints a ready entry"
 
 
@@ -70,6 +73,7 @@ class TrustedKey:
     person: str | None = None
     not_before: datetime | None = None
     not_after: datetime | None = None
+    origin: str | None = None  # the key's name in signed notes; set exactly when it has a role of NOTE_ROLES
 
     def has_role(self, role: str) -> bool:
         return role in self.roles
@@ -213,12 +217,14 @@ def trust_entry(
     roles: tuple[str, ...] = ("decision",),
     environments: tuple[str, ...] = (EVERYWHERE,),
     person: str | None = None,
+    origin: str | None = None,
 ) -> dict[str, Any]:
     """An entry for the `keys` of a trust file."""
     return {
         "keyid": public.keyid,
         "name": name,
         **({} if person is None else {"person": person}),
+        **({} if origin is None else {"origin": origin}),
         "roles": list(roles),
         "environments": list(environments),
         "public_key": public.pem(),
@@ -322,6 +328,7 @@ class _Reader:
         if fields["keyid"] != public.keyid:
             self.refuse(f"{at}.keyid", f"{public.keyid} (SHA-256 of this public key)", fields["keyid"])
         person = fields.get("person")
+        roles = self._words(fields["roles"], f"{at}.roles", ROLES)
         times = {n: self._time(fields[n], f"{at}.{n}") for n in ("not_before", "not_after") if n in fields}
         if len(times) == 2 and times["not_before"] > times["not_after"]:
             self.refuse(f"{at}.not_after", "a time after not_before", fields["not_after"])
@@ -329,11 +336,29 @@ class _Reader:
             public=public,
             keyid=public.keyid,
             name=self._text(fields["name"], f"{at}.name"),
-            roles=self._words(fields["roles"], f"{at}.roles", ROLES),
+            roles=roles,
             environments=self._words(fields["environments"], f"{at}.environments", None),
             person=None if person is None and "person" not in fields else self._text(person, f"{at}.person"),
+            origin=self._origin(fields, roles, at),
             **times,
         )
+
+    def _origin(self, fields: Mapping[str, Any], roles: frozenset[str], at: str) -> str | None:
+        """The key's name in signed notes: no white space and no plus, by C2SP signed-note."""
+        needed = sorted(roles & NOTE_ROLES)
+        if "origin" not in fields:
+            if needed:
+                raise ConfigError(
+                    f"{self._where}: {at}: origin is missing, and role {needed[0]} needs it",
+                    hint="the name under which the key signs notes, such as log.example.org/cutover",
+                )
+            return None
+        origin = self._text(fields["origin"], f"{at}.origin")
+        if not needed:
+            self.refuse(f"{at}.origin", f"it only beside role {' or '.join(sorted(NOTE_ROLES))}", origin)
+        if re.search(r"[\s+]", origin):
+            self.refuse(f"{at}.origin", "a name without white space and +", origin)
+        return origin
 
     def _text(self, value: object, at: str) -> str:
         if not isinstance(value, str) or not value.strip():

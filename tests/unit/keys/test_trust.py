@@ -79,6 +79,15 @@ class TestParseTrust:
             (document(entry(environments=["a", "a"])), "each name once"),
             (document(entry(name="")), r"keys\[0\]\.name: expected a text"),
             (document(entry(person=None)), r"keys\[0\]\.person: expected a text, got None"),
+            (document(entry(roles=["log"])), r"keys\[0\]: origin is missing, and role log needs it"),
+            (document(entry(roles=["decision", "witness"])), "origin is missing, and role witness"),
+            (
+                document(entry(origin="log.example.org")),
+                r"origin: expected it only beside role log or witness",
+            ),
+            (document(entry(roles=["log"], origin="")), r"origin: expected a text"),
+            (document(entry(roles=["log"], origin="a b")), "a name without white space"),
+            (document(entry(roles=["log"], origin="a+b")), "a name without white space"),
             (document(entry(not_after="tomorrow")), r"keys\[0\]\.not_after: expected a UTC time"),
             (document(entry(not_after="2026-01-01T00:00:00+00:00")), "expected a UTC time"),
             (document(entry(not_after=5)), "expected a UTC time"),
@@ -95,6 +104,13 @@ class TestParseTrust:
         with pytest.raises(ConfigError, match=message) as caught:
             parse(data)
         assert str(caught.value).startswith("trust.json: ")
+
+    @pytest.mark.parametrize("role", ["log", "witness"])
+    def test_a_key_of_notes_has_the_name_it_signs_them_with(self, role: str) -> None:
+        (key,) = parse(document(entry(roles=[role], origin="log.example.org/cutover"))).keys
+
+        assert key.origin == "log.example.org/cutover"
+        assert key.has_role(role)
 
     def test_a_private_key_in_it_is_not_repeated(self) -> None:
         pem = generate(KeyKind.ED25519).decode()

@@ -93,6 +93,12 @@ class TestTrustSchema:
         assert list(validator(TRUST_SCHEMA).iter_errors(document)) == []
         assert parse_trust(json.dumps(document).encode(), where="trust.json").keys[0].person == "Ada"
 
+    def test_accepts_the_key_of_a_log(self) -> None:
+        document = trust(roles=["log", "store"], origin="log.example.org/cutover")
+
+        assert list(validator(TRUST_SCHEMA).iter_errors(document)) == []
+        parse_trust(json.dumps(document).encode(), where="trust.json")
+
     @pytest.mark.parametrize(
         "document",
         [
@@ -109,6 +115,10 @@ class TestTrustSchema:
             trust(roles=[]),
             trust(roles=["root"]),
             trust(roles=["policy", "policy"]),
+            trust(roles=["log"]),
+            trust(roles=["log", "decision"]),
+            trust(origin="log.example.org"),
+            trust(roles=["witness"], origin="a b"),
             trust(environments=[]),
             trust(environments="*"),
             trust(environments=[""]),
