@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,14 @@ from tests.false_go.harness import (
     Keys,
     LyingRun,
     Mode,
+    Seen,
     Workshop,
     admits,
+    build,
     cutover,
     execute,
     gate_module,
+    go_on,
     red,
     truly_go,
     unproven,
@@ -377,3 +380,78 @@ def test_a_removed_waiver_is_missed(tmp_path: Path, persons: Persons) -> None:
 
     object.__setattr__(run, "prepare", without)
     assert execute(run, Mode.ALONE, tmp_path, persons.keys).exit == 10
+
+
+@dataclass
+class Reopened:
+    """A project whose gate `one` is red and waived, after its first run: GO-WITH-GUARDS, and `two` green."""
+
+    run: LyingRun
+    root: Path
+    persons: Persons
+    environ: dict[str, str]
+
+    def open(self, mode: Mode) -> Seen:
+        before = tuple(f.name for f in (self.root / RUNS).iterdir())
+        more = {"run_args": ("--open",)} if mode.supervised else {"args": ("--cutover-open",)}
+        return go_on(
+            replace(self.run, planted=before, **more), mode, self.root, self.persons.keys, self.environ
+        )
+
+    def carried(self, seen: Seen) -> set[str]:
+        ((_, report),) = seen.reports.items()
+        return {g["gate"] for g in report["decision"]["gates"] if "carried_from" in g}
+
+
+class TestOpenedAgain:
+    @pytest.fixture(params=[Mode.ALONE])
+    def mode(self, request: pytest.FixtureRequest) -> Mode:
+        mode: Mode = request.param
+        return mode
+
+    @pytest.fixture
+    def again(self, mode: Mode, tmp_path: Path, persons: Persons) -> Reopened:
+        two = {"gates/test_two.py": gate_module(GREEN, gate="two")}
+        run = Case("opened", truly_go(""), files=two, policy=policy(requires=("one", "two"))).run(persons)
+        root = tmp_path / "project"
+        project = Reopened(run, root, persons, build(run, root, persons.keys))
+        seen = go_on(run, mode, root, persons.keys, project.environ)
+        assert (seen.exit, seen.verdicts) == (0, ("GO-WITH-GUARDS",)), seen.summary()
+        return project
+
+    @pytest.mark.parametrize("mode", BOTH, ids=lambda m: m.value, indirect=True)
+    def test_the_waived_gate_runs_and_the_guards_are_put_in_place_again(
+        self, mode: Mode, again: Reopened
+    ) -> None:
+        seen = again.open(mode)
+
+        assert (seen.exit, seen.verdicts) == (0, ("GO-WITH-GUARDS",)), seen.summary()
+        assert again.carried(seen) == {"two"}
+        (folder,) = (f for f in (again.root / RUNS).iterdir() if f.name in seen.reports)
+        assert (folder / "guards.json").is_file()
+
+    def test_without_the_waiver_it_is_red(self, mode: Mode, again: Reopened) -> None:
+        shutil.rmtree(again.root / "configs/waivers")
+        seen = again.open(mode)
+
+        assert seen.exit == 10, seen.summary()
+        assert "limit.broken" in seen.codes
+        assert again.carried(seen) == {"two"}
+        assert not admits(again.root, again.persons.keys, environment="production")
+
+    def test_with_a_waiver_that_has_ended_it_is_red(self, mode: Mode, again: Reopened) -> None:
+        ended = statement(issued_at=stamp(NOW - timedelta(days=2)), expires_at=stamp(NOW - timedelta(days=1)))
+        (again.root / "configs/waivers/one.dsse").write_text(json.dumps(signed(ended, again.persons.boss)))
+        seen = again.open(mode)
+
+        assert seen.exit == 10, seen.summary()
+        assert "waiver.expired" in seen.codes
+        assert not admits(again.root, again.persons.keys, environment="production")
+
+    def test_without_a_confirmation_of_its_own_it_holds(self, mode: Mode, again: Reopened) -> None:
+        (again.root / "inject.py").write_text("")
+        seen = again.open(mode)
+
+        assert seen.exit == 12, seen.summary()
+        assert "guards.unconfirmed" in seen.codes
+        assert not admits(again.root, again.persons.keys, environment="production")
