@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "decision": VOCABULARY | {"waiver", "obligation"},
     "files": VOCABULARY,
     "evidence": VOCABULARY | {"strictjson", "record", "decision", "waiver", "fleet", "keys", "__init__"},
-    "objects": VOCABULARY | {"files"},
+    "objects": VOCABULARY | {"strictjson", "files"},
     "tlog": VOCABULARY | {"strictjson", "keys", "objects"},
     "store": VOCABULARY | {"strictjson", "evidence", "keys", "objects", "tlog", "files"},
     "keys": VOCABULARY | {"strictjson", "files"},
