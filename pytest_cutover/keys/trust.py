@@ -6,36 +6,47 @@ Format 1. Read strictly: an unknown word, a duplicate key or a key id that is no
 from __future__ import annotations
 
 import json
-import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.trust_reader import FORMAT_HINT, TrustReader
+from pytest_cutover.keys.trusted import EVERYWHERE, ROLES, KeyState, LogPosition, Refusal, TrustedKey
 from pytest_cutover.keys.verifier import PublicKey, load_public_key
-from pytest_cutover.model import SANDBOX, parse_rfc3339
+from pytest_cutover.model import SANDBOX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
+
+__all__ = [
+    "EVERYWHERE",
+    "ROLES",
+    "Anchor",
+    "AnchorSource",
+    "KeyState",
+    "LogPosition",
+    "Refusal",
+    "TrustedKey",
+    "development_anchor",
+    "find_anchor",
+    "load_trust",
+    "parse_trust",
+    "persons_of",
+    "read_trust",
+    "trust_entry",
+    "with_changes",
+    "with_entry",
+]
 
 TRUST_VARIABLE = "CUTOVER_TRUST"
 REPOSITORY_TRUST = Path("configs/trust.json")
 DEVELOPMENT_PUBLIC_KEY = Path("var/cutover/keys/development.pub.pem")
 MAX_TRUST_BYTES = 4_194_304
 """Thousands of keys fit; more is another file."""
-
-ROLES = ("policy", "decision", "approval", "waiver", "log", "witness", "store")
-NOTE_ROLES = frozenset({"log", "witness"})
-"""Their signatures stand in signed notes, where a key is known by a name: `origin`."""
-
-EVERYWHERE = "*"
-
-_REQUIRED = ("keyid", "name", "roles", "environments", "public_key")
-_OPTIONAL = ("person", "origin", "not_before", "not_after")
-_FORMAT_HINT = "cutover keys show KEY prints a ready entry"
 
 
 class AnchorSource(Enum):
@@ -62,42 +73,14 @@ _PROVES = {
 
 
 @dataclass(frozen=True, slots=True)
-class TrustedKey:
-    """One public key and what it may be used for."""
-
-    public: PublicKey
-    keyid: str
-    name: str
-    roles: frozenset[str]
-    environments: frozenset[str]
-    person: str | None = None
-    not_before: datetime | None = None
-    not_after: datetime | None = None
-    origin: str | None = None  # the key's name in signed notes; set exactly when it has a role of NOTE_ROLES
-
-    def has_role(self, role: str) -> bool:
-        return role in self.roles
-
-    def covers(self, environment: str) -> bool:
-        return EVERYWHERE in self.environments or environment in self.environments
-
-    def is_valid_at(self, at: datetime) -> bool:
-        """Whether `at` lies within not_before and not_after, both inclusive."""
-        if self.not_before is not None and at < self.not_before:
-            return False
-        return self.not_after is None or at <= self.not_after
-
-    def verify(self, message: bytes, signature: bytes) -> bool:
-        return self.public.verify(message, signature)
-
-
-@dataclass(frozen=True, slots=True)
 class Anchor:
     """The keys a verification starts from; nothing else is believed."""
 
     keys: tuple[TrustedKey, ...]
     source: AnchorSource
     where: str
+    thresholds: Mapping[str, int] = field(default_factory=dict)  # persons who have to sign, by role
+    floors: Mapping[str, int] = field(default_factory=dict)  # lowest version that counts, by policy name
 
     @property
     def integrity_only(self) -> bool:
@@ -109,17 +92,72 @@ class Anchor:
         kind = "development key" if self.source is AnchorSource.DEVELOPMENT else "trust file"
         return f"{kind} {self.where}: {_PROVES[self.source]}"
 
-    def verifiers(self, *, role: str, environment: str, at: datetime) -> tuple[TrustedKey, ...]:
-        """The keys that may act in `role` for `environment` at that time.
+    def verifiers(
+        self, *, role: str, environment: str, at: datetime, position: LogPosition | None = None
+    ) -> tuple[TrustedKey, ...]:
+        """The keys that may act in `role` for `environment` at that time: the one place where this is decided.
+
+        `position` is where a log holds what was signed, or something that contains it, **as an inclusion proof
+        has shown**. Without one, keys that were rotated do not count.
 
         Raises:
             ValueError: no such role, or `at` is naive.
         """
-        if role not in ROLES:
-            raise ValueError(f"expected one of {', '.join(ROLES)}, got {role!r}")
-        if at.tzinfo is None:
-            raise ValueError("a time must be timezone-aware")
-        return tuple(k for k in self.keys if k.has_role(role) and k.covers(environment) and k.is_valid_at(at))
+        _check(role, at)
+        return tuple(
+            key
+            for key in self.keys
+            if key.refusal(role=role, environment=environment, at=at, position=position) is None
+        )
+
+    def refusal(
+        self, keyid: str, *, role: str, environment: str, at: datetime, position: LogPosition | None = None
+    ) -> Refusal | None:
+        """Why `verifiers` leaves out the key with that id, which is one of `keys`; None: it does not.
+
+        Raises:
+            ValueError: no such role or key, or `at` is naive.
+        """
+        _check(role, at)
+        found = [
+            key.refusal(role=role, environment=environment, at=at, position=position)
+            for key in self.keys
+            if key.keyid == keyid
+        ]
+        if not found:
+            raise ValueError(f"there is no key {keyid[:16]}")
+        # A development key has two entries: what the one refuses, the other may allow.
+        return None if None in found else max(filter(None, found), key=list(Refusal).index)
+
+    def shortfall(self, role: str, signers: Iterable[TrustedKey]) -> str | None:
+        """What `signers` lack of the persons who have to sign in that role; None: nothing, or no number is set.
+
+        One person with two keys is one person, and a key that belongs to nobody is none.
+        """
+        needed = self.thresholds.get(role)
+        if needed is None:
+            return None
+        persons = persons_of(signers)
+        if len(persons) >= needed:
+            return None
+        signed = f"{len(persons)} ({', '.join(persons)})" if persons else "none"
+        return f"expected signatures of {needed} persons in role {role}, got {signed}"
+
+    def is_outdated(self, policy: str, version: int) -> bool:
+        """Whether that version of the policy is below the lowest that counts."""
+        return version < self.floors.get(policy, 0)
+
+
+def persons_of(keys: Iterable[TrustedKey]) -> tuple[str, ...]:
+    """Who holds the keys, each person once, in the order of the keys; keys that belong to nobody are left out."""
+    return tuple(dict.fromkeys(key.person for key in keys if key.person is not None))
+
+
+def _check(role: str, at: datetime) -> None:
+    if role not in ROLES:
+        raise ValueError(f"expected one of {', '.join(ROLES)}, got {role!r}")
+    if at.tzinfo is None:
+        raise ValueError("a time must be timezone-aware")
 
 
 def find_anchor(option: str | None, environ: Mapping[str, str], rootdir: Path) -> Anchor | None:
@@ -160,24 +198,18 @@ def parse_trust(data: bytes, *, where: str, source: AnchorSource = AnchorSource.
     try:
         document = strictjson.loads(data)
     except ValueError as exc:
-        raise ConfigError(f"{where}: expected a trust file in JSON: {exc}", hint=_FORMAT_HINT) from None
-    reader = _Reader(where)
-    fields = reader.fields(document, "the file", ("format", "keys"), ())
+        raise ConfigError(f"{where}: expected a trust file in JSON: {exc}", hint=FORMAT_HINT) from None
+    reader = TrustReader(where)
+    fields = reader.fields(document, "the file", ("format", "keys"), ("thresholds", "policies"))
     if fields["format"] != 1 or isinstance(fields["format"], bool):
         reader.refuse("format", "1", fields["format"])
-    entries = fields["keys"]
-    if not isinstance(entries, list) or not entries:
-        reader.refuse("keys", "a list of at least one key", entries)
-    keys = tuple(reader.key(entry, f"keys[{at}]") for at, entry in enumerate(entries))
-    seen: dict[str, int] = {}
-    for at, key in enumerate(keys):
-        if key.keyid in seen:
-            raise ConfigError(
-                f"{where}: keys[{at}] is the same key as keys[{seen[key.keyid]}] ({key.keyid[:16]}…)",
-                hint="merge the two entries: roles and environments are lists",
-            )
-        seen[key.keyid] = at
-    return Anchor(keys, source, where)
+    return Anchor(
+        reader.keys(fields["keys"]),
+        source,
+        where,
+        reader.thresholds(fields.get("thresholds", {})),
+        reader.policies(fields.get("policies", {})),
+    )
 
 
 def _with_sandbox_key(anchor: Anchor, development: Path) -> Anchor:
@@ -237,12 +269,39 @@ def with_entry(data: bytes | None, entry: Mapping[str, Any], *, where: str) -> b
     Raises:
         ConfigError: not a trust file of format 1, or the entry does not fit into it.
     """
-    keys: list[Any] = []
+    document: dict[str, Any] = {"format": 1, "keys": []}
     if data is not None:
         parse_trust(data, where=where)
-        keys = strictjson.loads(data)["keys"]
-    text = json.dumps({"format": 1, "keys": [*keys, entry]}, indent=1, ensure_ascii=False)
-    out = f"{text}\n".encode()
+        document = strictjson.loads(data)
+    document["keys"].append(entry)
+    return written(document, where=where)
+
+
+def with_changes(data: bytes, keyid: str, changes: Mapping[str, Any], *, where: str) -> bytes:
+    """The trust file in `data`, with these fields of the key's entry set; None takes a field away.
+
+    Raises:
+        ConfigError: not a trust file of format 1, before or after; or it has no such key.
+    """
+    parse_trust(data, where=where)
+    document = strictjson.loads(data)
+    found = [entry for entry in document["keys"] if entry["keyid"] == keyid]
+    if not found:
+        raise ConfigError(f"{where}: there is no key {keyid[:16]}…", hint="cutover keys list shows the keys")
+    for name, value in changes.items():
+        found[0].pop(name, None)
+        if value is not None:
+            found[0][name] = value
+    return written(document, where=where)
+
+
+def written(document: Mapping[str, Any], *, where: str) -> bytes:
+    """The bytes of a trust file.
+
+    Raises:
+        ConfigError: the document is none.
+    """
+    out = f"{json.dumps(document, indent=1, ensure_ascii=False)}\n".encode()
     parse_trust(out, where=where)
     return out
 
@@ -293,97 +352,6 @@ def _read(path: Path) -> bytes:
         ) from None
     if len(data) > MAX_TRUST_BYTES:
         raise ConfigError(
-            f"{path}: expected a trust file, got more than {MAX_TRUST_BYTES} bytes", hint=_FORMAT_HINT
+            f"{path}: expected a trust file, got more than {MAX_TRUST_BYTES} bytes", hint=FORMAT_HINT
         )
     return data
-
-
-class _Reader:
-    """Reads entries and says where in the file something is wrong."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-
-    def refuse(self, at: str, expected: str, got: object) -> NoReturn:
-        raise ConfigError(f"{self._where}: {at}: expected {expected}, got {_short(got)}", hint=_FORMAT_HINT)
-
-    def fields(
-        self, value: object, at: str, required: tuple[str, ...], optional: tuple[str, ...]
-    ) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            self.refuse(at, "an object", value)
-        unknown = sorted(set(value) - set(required) - set(optional))
-        if unknown:
-            self.refuse(at, f"only {', '.join((*required, *optional))}", unknown[0])
-        missing = [name for name in required if name not in value]
-        if missing:
-            raise ConfigError(f"{self._where}: {at}: {missing[0]} is missing", hint=_FORMAT_HINT)
-        return value
-
-    def key(self, value: object, at: str) -> TrustedKey:
-        fields = self.fields(value, at, _REQUIRED, _OPTIONAL)
-        public = load_public_key(
-            self._text(fields["public_key"], f"{at}.public_key"), where=f"{self._where}: {at}.public_key"
-        )
-        if fields["keyid"] != public.keyid:
-            self.refuse(f"{at}.keyid", f"{public.keyid} (SHA-256 of this public key)", fields["keyid"])
-        person = fields.get("person")
-        roles = self._words(fields["roles"], f"{at}.roles", ROLES)
-        times = {n: self._time(fields[n], f"{at}.{n}") for n in ("not_before", "not_after") if n in fields}
-        if len(times) == 2 and times["not_before"] > times["not_after"]:
-            self.refuse(f"{at}.not_after", "a time after not_before", fields["not_after"])
-        return TrustedKey(
-            public=public,
-            keyid=public.keyid,
-            name=self._text(fields["name"], f"{at}.name"),
-            roles=roles,
-            environments=self._words(fields["environments"], f"{at}.environments", None),
-            person=None if person is None and "person" not in fields else self._text(person, f"{at}.person"),
-            origin=self._origin(fields, roles, at),
-            **times,
-        )
-
-    def _origin(self, fields: Mapping[str, Any], roles: frozenset[str], at: str) -> str | None:
-        """The key's name in signed notes: no white space and no plus, by C2SP signed-note."""
-        needed = sorted(roles & NOTE_ROLES)
-        if "origin" not in fields:
-            if needed:
-                raise ConfigError(
-                    f"{self._where}: {at}: origin is missing, and role {needed[0]} needs it",
-                    hint="the name under which the key signs notes, such as log.example.org/cutover",
-                )
-            return None
-        origin = self._text(fields["origin"], f"{at}.origin")
-        if not needed:
-            self.refuse(f"{at}.origin", f"it only beside role {' or '.join(sorted(NOTE_ROLES))}", origin)
-        if re.search(r"[\s+]", origin):
-            self.refuse(f"{at}.origin", "a name without white space and +", origin)
-        return origin
-
-    def _text(self, value: object, at: str) -> str:
-        if not isinstance(value, str) or not value.strip():
-            self.refuse(at, "a text", value)
-        return value
-
-    def _time(self, value: object, at: str) -> datetime:
-        try:
-            return parse_rfc3339(value)  # type: ignore[arg-type] # it checks the type itself
-        except ValueError:
-            self.refuse(at, "a UTC time such as 2026-11-21T08:48:00Z", value)
-
-    def _words(self, value: object, at: str, allowed: tuple[str, ...] | None) -> frozenset[str]:
-        if not isinstance(value, list) or not value:
-            self.refuse(at, "a list of at least one name", value)
-        for index, word in enumerate(value):
-            if not isinstance(word, str) or not word or (allowed is not None and word not in allowed):
-                self.refuse(f"{at}[{index}]", f"one of {', '.join(allowed)}" if allowed else "a name", word)
-        if len(set(value)) != len(value):
-            self.refuse(at, "each name once", value)
-        return frozenset(value)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    if re.search("PRIVATE KEY", text):
-        return "a private key"
-    return text if len(text) <= 100 else f"{text[:99]}…"

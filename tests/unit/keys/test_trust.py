@@ -14,14 +14,30 @@ from pytest_cutover.keys.signer import development_signer, generate, load_privat
 from pytest_cutover.keys.trust import (
     Anchor,
     AnchorSource,
+    KeyState,
+    LogPosition,
+    Refusal,
     find_anchor,
     load_trust,
     parse_trust,
     trust_entry,
+    with_changes,
+    with_entry,
 )
 from pytest_cutover.keys.verifier import KeyKind
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
+LOG = "log.example.org/cutover"
+GRACE: dict[str, Any] = {
+    "state": "grace",
+    "rotated": {"origin": LOG, "size": 5, "at": "2026-11-20T00:00:00Z"},
+    "grace_until": "2026-12-01T00:00:00Z",
+}
+REVOKED: dict[str, Any] = {
+    "state": "revoked",
+    "revoked_at": "2026-11-20T00:00:00Z",
+    "reason": "it was on a stolen laptop",
+}
 ONE, OTHER = (load_private_pem(generate(kind), where="key").public for kind in KeyKind)
 
 
@@ -39,9 +55,14 @@ def parse(data: bytes) -> Anchor:
 
 
 def keyids(
-    anchor: Anchor, role: str = "decision", environment: str = "production", at: datetime = NOW
+    anchor: Anchor,
+    role: str = "decision",
+    environment: str = "production",
+    at: datetime = NOW,
+    position: LogPosition | None = None,
 ) -> list[str]:
-    return [k.keyid for k in anchor.verifiers(role=role, environment=environment, at=at)]
+    found = anchor.verifiers(role=role, environment=environment, at=at, position=position)
+    return [k.keyid for k in found]
 
 
 class TestParseTrust:
@@ -95,6 +116,36 @@ class TestParseTrust:
                 document(entry(not_before="2027-01-01T00:00:00Z", not_after="2026-01-01T00:00:00Z")),
                 "expected a time after not_before",
             ),
+            (document(entry(state="asleep")), "state: expected one of active, grace, retired, revoked"),
+            (document(entry(state=["grace"])), "state: expected one of active"),
+            (document(entry(state="grace")), "rotated is missing, and state grace needs it"),
+            (document(entry(**GRACE, reason="x")), "reason: expected none beside state grace"),
+            (document(entry(**{**GRACE, "grace_until": ...})), "grace_until is missing"),
+            (document(entry(**{**GRACE, "state": ...})), "rotated: expected none beside state active"),
+            (document(entry(**{**GRACE, "grace_until": "2026-11-19T00:00:00Z"})), "time after the rotation"),
+            (document(entry(**GRACE | {"rotated": {"origin": LOG, "size": 5}})), "rotated: at is missing"),
+            (document(entry(**GRACE | {"rotated": GRACE["rotated"] | {"size": -1}})), "whole number from 0"),
+            (
+                document(entry(**GRACE | {"rotated": GRACE["rotated"] | {"size": True}})),
+                "whole number from 0",
+            ),
+            (document(entry(**{**REVOKED, "state": ...})), "revoked_at: expected none beside state active"),
+            (document(entry(**{**REVOKED, "state": "retired"})), "expected none beside state retired"),
+            (document(entry(**{**REVOKED, "reason": ...})), "reason is missing, and state revoked needs it"),
+            (document(entry(**{**REVOKED, "reason": " "})), "reason: expected a text"),
+            (
+                document(entry(person="Ada"), trust_entry(OTHER, name="x", person="ada ")),
+                r"keys\[1\]\.person: expected 'Ada', as it is spelt above, got 'ada '",
+            ),
+            (document(entry(), thresholds=[]), "thresholds: expected an object of roles"),
+            (document(entry(), thresholds={"boss": {"persons": 1}}), "thresholds: expected one of the roles"),
+            (document(entry(), thresholds={"log": {"persons": 1}}), "thresholds: expected one of the roles"),
+            (document(entry(), thresholds={"policy": 2}), r"thresholds\.policy: expected an object"),
+            (document(entry(), thresholds={"policy": {"persons": 0}}), "whole number from 1 to 64, got 0"),
+            (document(entry(), thresholds={"policy": {"persons": 1, "keys": 1}}), "expected only persons"),
+            (document(entry(), policies={"shop": {}}), r"policies\.shop: min_version is missing"),
+            (document(entry(), policies={"shop": {"min_version": "3"}}), "whole number from 1"),
+            (document(entry(), policies={"": {"min_version": 3}}), "policies: expected a text"),
             (document(entry(public_key="x")), r"trust\.json: keys\[0\]\.public_key: expected PEM"),
             (document(entry(public_key=5)), r"keys\[0\]\.public_key: expected a text"),
             (document(entry(), entry(name="again")), r"keys\[1\] is the same key as keys\[0\]"),
@@ -167,6 +218,79 @@ class TestAnchor:
         assert keyids(anchor) == [ONE.keyid]
         assert keyids(anchor, at=NOW - timedelta(microseconds=1)) == []
 
+    def test_a_key_in_grace_counts_for_what_the_log_held_before_its_rotation(self) -> None:
+        anchor = parse(document(entry(**GRACE)))
+
+        assert keyids(anchor) == []
+        assert keyids(anchor, position=LogPosition(LOG, 4)) == [ONE.keyid]
+        assert keyids(anchor, position=LogPosition(LOG, 5)) == []
+        assert keyids(anchor, position=LogPosition(LOG, -1)) == []
+        assert keyids(anchor, position=LogPosition("log.example.org/other", 4)) == []
+
+    def test_a_claimed_time_before_the_rotation_proves_nothing(self) -> None:
+        assert keyids(parse(document(entry(**GRACE))), at=NOW - timedelta(days=9)) == []
+
+    def test_a_grace_ends(self) -> None:
+        anchor, end = parse(document(entry(**GRACE))), datetime(2026, 12, 1, tzinfo=UTC)
+
+        assert keyids(anchor, position=LogPosition(LOG, 4), at=end) == [ONE.keyid]
+        assert keyids(anchor, position=LogPosition(LOG, 4), at=end + timedelta(microseconds=1)) == []
+        assert anchor.keys[0].ends_at == end
+
+    @pytest.mark.parametrize(
+        "life", [REVOKED, {"state": "retired"}, GRACE | {"state": "retired"}, GRACE | REVOKED]
+    )
+    def test_retired_and_revoked_keys_count_for_nothing(self, life: dict[str, Any]) -> None:
+        anchor = parse(document(entry(**life)))
+
+        assert [keyids(anchor, position=p) for p in (None, LogPosition(LOG, 0))] == [[], []]
+
+    @pytest.mark.parametrize(
+        ("life", "asked", "refusal"),
+        [
+            ({}, {}, None),
+            (REVOKED, {}, Refusal.REVOKED),
+            ({"state": "retired"}, {}, Refusal.RETIRED),
+            ({}, {"role": "policy"}, Refusal.ROLE),
+            ({}, {"environment": "staging"}, Refusal.ENVIRONMENT),
+            ({"not_after": "2026-01-01T00:00:00Z"}, {}, Refusal.TIME),
+            (GRACE, {}, Refusal.ROTATED),
+        ],
+    )
+    def test_it_says_why_a_key_does_not_count(
+        self, life: dict[str, Any], asked: dict[str, str], refusal: Refusal | None
+    ) -> None:
+        question: dict[str, Any] = {"role": "decision", "environment": "production", "at": NOW} | asked
+        anchor = parse(document(entry(**life)))
+
+        assert anchor.refusal(ONE.keyid, **question) is refusal
+        assert (anchor.verifiers(**question) == ()) is (refusal is not None)
+        with pytest.raises(ValueError, match="there is no key"):
+            anchor.refusal(OTHER.keyid, **question)
+
+    def test_persons_are_counted_and_not_their_keys(self) -> None:
+        entries = [entry(person="Ada"), trust_entry(OTHER, name="second", person="Ada")]
+        anchor = parse(document(*entries, thresholds={"policy": {"persons": 2}, "decision": {"persons": 1}}))
+        ada = anchor.keys
+
+        assert anchor.shortfall("policy", ada) == (
+            "expected signatures of 2 persons in role policy, got 1 (Ada)"
+        )
+        assert anchor.shortfall("policy", ()) == ("expected signatures of 2 persons in role policy, got none")
+        assert anchor.shortfall("decision", ada[:1]) is None
+        assert anchor.shortfall("waiver", ()) is None
+
+    def test_a_key_of_nobody_is_no_person(self) -> None:
+        anchor = parse(document(entry(), thresholds={"policy": {"persons": 1}}))
+
+        assert anchor.shortfall("policy", anchor.keys) is not None
+
+    def test_an_older_policy_than_the_floor_is_outdated(self) -> None:
+        anchor = parse(document(entry(), policies={"shop": {"min_version": 3}}))
+
+        assert [anchor.is_outdated("shop", v) for v in (2, 3, 4)] == [True, False, False]
+        assert not anchor.is_outdated("another", 1)
+
     def test_unknown_roles_and_naive_times_are_mistakes_of_the_caller(self) -> None:
         anchor = parse(document(entry()))
 
@@ -174,6 +298,32 @@ class TestAnchor:
             anchor.verifiers(role="boss", environment="production", at=NOW)
         with pytest.raises(ValueError, match="timezone-aware"):
             anchor.verifiers(role="decision", environment="production", at=NOW.replace(tzinfo=None))
+
+
+class TestWriting:
+    def test_another_entry_leaves_the_rest_as_it_is(self) -> None:
+        """A threshold that got lost on the way would let one person do what takes two."""
+        before = document(
+            entry(person="Ada"), thresholds={"policy": {"persons": 2}}, policies={"shop": {"min_version": 3}}
+        )
+        after = parse(with_entry(before, trust_entry(OTHER, name="second"), where="trust.json"))
+
+        assert [k.name for k in after.keys] == ["release", "second"]
+        assert (after.thresholds, after.floors) == ({"policy": 2}, {"shop": 3})
+
+    def test_a_key_changes_its_state_and_nothing_else_does(self) -> None:
+        before = document(entry(), trust_entry(OTHER, name="second"), policies={"shop": {"min_version": 3}})
+        grace = with_changes(before, ONE.keyid, GRACE, where="trust.json")
+        again = {"state": None, "rotated": None, "grace_until": None}
+
+        assert [k.state for k in parse(grace).keys] == [KeyState.GRACE, KeyState.ACTIVE]
+        assert parse(with_changes(grace, ONE.keyid, again, where="trust.json")) == parse(before)
+
+    def test_what_the_reader_would_refuse_is_not_written(self) -> None:
+        with pytest.raises(ConfigError, match="rotated is missing"):
+            with_changes(document(entry()), ONE.keyid, {"state": "grace"}, where="trust.json")
+        with pytest.raises(ConfigError, match="there is no key"):
+            with_changes(document(entry()), OTHER.keyid, GRACE, where="trust.json")
 
 
 class TestFindAnchor:

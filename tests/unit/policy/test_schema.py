@@ -24,6 +24,9 @@ TRUST_SCHEMA = CONFIGS / "schemas" / "trust-1.schema.json"
 BROKEN = [(path, value) for path, value, _, _ in REFUSED]
 
 
+ROTATED = {"origin": "log.example.org", "size": 5, "at": "2026-11-21T00:00:00Z"}
+
+
 def validator(path: Path) -> Draft202012Validator:
     schema = json.loads(path.read_bytes())
     Draft202012Validator.check_schema(schema)
@@ -93,6 +96,21 @@ class TestTrustSchema:
         assert list(validator(TRUST_SCHEMA).iter_errors(document)) == []
         assert parse_trust(json.dumps(document).encode(), where="trust.json").keys[0].person == "Ada"
 
+    @pytest.mark.parametrize(
+        "document",
+        [
+            trust(state="active"),
+            trust(state="grace", rotated=ROTATED, grace_until="2026-12-01T00:00:00Z"),
+            trust(state="retired", rotated=ROTATED, grace_until="2026-12-01T00:00:00Z"),
+            trust(state="retired"),
+            trust(state="revoked", revoked_at="2026-12-01T00:00:00Z", reason="lost", rotated=ROTATED),
+            {**trust(), "thresholds": {"policy": {"persons": 2}}, "policies": {"shop": {"min_version": 3}}},
+        ],
+    )
+    def test_accepts_every_state_and_threshold(self, document: Any) -> None:
+        assert list(validator(TRUST_SCHEMA).iter_errors(document)) == []
+        parse_trust(json.dumps(document).encode(), where="trust.json")
+
     def test_accepts_the_key_of_a_log(self) -> None:
         document = trust(roles=["log", "store"], origin="log.example.org/cutover")
 
@@ -118,6 +136,21 @@ class TestTrustSchema:
             trust(roles=["log"]),
             trust(roles=["log", "decision"]),
             trust(origin="log.example.org"),
+            trust(state="asleep"),
+            trust(state="grace"),
+            trust(state="grace", rotated=ROTATED),
+            trust(rotated=ROTATED, grace_until="2026-12-01T00:00:00Z"),
+            trust(state="grace", rotated={**ROTATED, "size": -1}, grace_until="2026-12-01T00:00:00Z"),
+            trust(state="revoked"),
+            trust(state="revoked", revoked_at="2026-12-01T00:00:00Z", reason=" "),
+            trust(revoked_at="2026-12-01T00:00:00Z", reason="lost"),
+            trust(state="retired", revoked_at="2026-12-01T00:00:00Z", reason="lost"),
+            {**trust(), "thresholds": {"boss": {"persons": 1}}},
+            {**trust(), "thresholds": {"log": {"persons": 1}}},
+            {**trust(), "thresholds": {"policy": {"persons": 0}}},
+            {**trust(), "thresholds": {"policy": {}}},
+            {**trust(), "policies": {"shop": {"min_version": 0}}},
+            {**trust(), "policies": {"shop": 1}},
             trust(roles=["witness"], origin="a b"),
             trust(environments=[]),
             trust(environments="*"),
