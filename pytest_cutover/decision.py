@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pytest_cutover.model import (
+    SECTION_TYPE,
     Accepted,
     Decision,
     ExitCode,
@@ -127,7 +128,35 @@ def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> 
     yield from policy_findings(policy, now)
     yield from _made_for(record, policy)
     yield from key_findings(record.signer, policy)
+    yield from _log_findings(record, policy)
+    yield from _section_findings(record, policy)
     yield from _shard_findings(record, policy)
+
+
+def _log_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
+    """A decision that is signed goes into the log the policy names; whether it did, its inclusion proof shows."""
+    if policy.log is None or record.signer is SignerKind.NONE:
+        return
+    seen = None if record.log is None else record.log.origin
+    if seen != policy.log:
+        found = "the run had none" if seen is None else f"the run had {seen}"
+        yield Finding(
+            Reason.LOG_UNAVAILABLE, f"decisions of {policy.environment} go into {policy.log}, {found}"
+        )
+
+
+def _section_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
+    if not policy.sections:
+        return
+    attached = (a for r in record.results for a in r.attachments)
+    given = {a.get("name") for a in attached if a.get("media_type") == SECTION_TYPE}
+    for name in policy.sections:
+        if name not in given:
+            yield Finding(
+                Reason.SECTION_MISSING,
+                f"plan {policy.plan} asks for section {name}, and no gate provided it",
+                remedy=f"gate.section({name!r}, {{…}}) in the gate that measures it",
+            )
 
 
 def _skipped(result: GateResult) -> bool:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import MeasurementError
 from pytest_cutover.files import write_atomic
-from pytest_cutover.model import GateInfo, Limit, Measurement, Operator, ValueKind
+from pytest_cutover.model import SECTION_TYPE, SECTIONS, GateInfo, Limit, Measurement, Operator, ValueKind
 from pytest_cutover.strictjson import MAX_DIGITS, MAX_EXPONENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from pytest_cutover.readings import Reading
@@ -157,6 +159,34 @@ class Gate:
             }
         )
         return None if self._folder is None else self._folder / file
+
+    def section(self, name: str, document: Mapping[str, Any]) -> Path | None:
+        """Provide a section of the run's evidence document: judges, perf, perf_judge or canary.
+
+        It is kept as an attachment, and judges nothing: what has a limit is measured too. Returns where it is.
+
+        Raises:
+            MeasurementError: no such section, provided before by this gate, or `document` is no JSON object.
+            AdapterError: it cannot be written.
+        """
+        if name not in SECTIONS:
+            raise MeasurementError(f"expected one of the sections {', '.join(SECTIONS)}, got {name!r:.80}")
+        if any(a["name"] == name and a["media_type"] == SECTION_TYPE for a in self.attachments):
+            raise MeasurementError(f"section {name!r} was provided before by this gate")
+        try:
+            if not isinstance(document, Mapping):
+                raise TypeError(f"expected an object, got {type(document).__name__}")
+            text = json.dumps(dict(document), allow_nan=False, indent=1, ensure_ascii=False, default=_exact)
+        except (TypeError, ValueError, RecursionError) as exc:
+            raise MeasurementError(f"section {name!r} cannot be written as JSON: {exc}") from None
+        return self.attach(name, f"{text}\n", media_type=SECTION_TYPE)
+
+
+def _exact(value: object) -> str:
+    """A decimal as its text, as measurements have it."""
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value:f}"
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
 
 
 def _check_name(name: object) -> None:

@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     from pytest_cutover.obligation import Owed
     from pytest_cutover.waiver import BoundGuard, GivenWaiver
 
-_ADDED = frozenset({"waiver_persons", "shards"})
-"""Fields that format 1 did not have at first: not there, they are what they were then. No waiver counts, no fleet."""
+_ADDED = frozenset({"waiver_persons", "shards", "log", "sections"})
+"""Fields that format 1 did not have at first: not there, they are what they were then. No waiver counts, no fleet, no log."""
+
+SECTIONS = ("judges", "perf", "perf_judge", "canary")
+"""The sections that an evidence document can have; gates provide them (`Gate.section`)."""
+
+SECTION_TYPE = "application/vnd.pytest-cutover.section+json"
+"""Media type of the attachment that is a section; its name is the section's."""
+
+LOCAL_LOG = "cutover.local"
+"""Origin of the transparency log that a machine keeps for itself, signed with its development key."""
 
 SANDBOX = "sandbox"
 """The one environment whose evidence nobody else accepts."""
@@ -239,6 +248,18 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class LogHead:
+    """A transparency log as it stood at some moment: its name, how many entries, the root of their tree in hex."""
+
+    origin: str
+    size: int
+    root: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"origin": self.origin, "size": self.size, "root": self.root}
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """What was expected, collected, run and measured in one run; never a verdict."""
 
@@ -267,6 +288,7 @@ class RunRecord:
     guards_confirmed: str | None = None  # `waiver.guards_digest` of the guards that were injected
     owed: tuple[Owed, ...] = ()  # obligations of earlier decisions in this environment
     opened: Opened | None = None  # where carried results come from; they stand among `results`
+    log: LogHead | None = None  # the log the decision goes into, as it stood when the run began
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +329,8 @@ class EffectivePolicy:
     clock_tolerance_s: float = 5.0
     waiver_persons: int | None = None  # who must sign a waiver; None: no waiver counts
     shards: tuple[str, ...] | int | None = None  # that a fleet's decision needs; None: there is no fleet
+    log: str | None = None  # the origin of the transparency log every signed decision goes into
+    sections: tuple[str, ...] = ()  # of the evidence document that gates have to provide
 
     def limits_for(self, info: GateInfo) -> dict[str, Limit]:
         """Limits by measurement name; an instance's own win over its gate's."""
@@ -344,6 +368,8 @@ class EffectivePolicy:
             "clock_tolerance_s": self.clock_tolerance_s,
             **added,
             **self._shards_json(),
+            **({} if self.log is None else {"log": self.log}),
+            **({"sections": list(self.sections)} if self.sections else {}),
         }
 
     def _shards_json(self) -> dict[str, Any]:
@@ -378,14 +404,20 @@ class EffectivePolicy:
             fields["expires_at"] = parse_rfc3339(fields["expires_at"])
         if "shards" in fields:
             fields["shards"] = _shards(fields["shards"])
+        if not isinstance(fields.get("log", ""), str):
+            raise TypeError("log is the origin of a log")
+        if "sections" in fields:
+            fields["sections"] = _names(fields["sections"])
         return cls(**fields)
 
 
 def _shards(value: Any) -> tuple[str, ...] | int:
-    if type(value) is int and value > 0:
-        return value
+    return value if type(value) is int and value > 0 else _names(value)
+
+
+def _names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-        raise TypeError("shards are names, or their number")
+        raise TypeError(f"expected names, got {value!r:.60}")
     return tuple(value)
 
 

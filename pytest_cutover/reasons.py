@@ -257,6 +257,23 @@ class Reason(Enum):
         "The evidence could not be written; a decision nobody can check is no GO.",
     )
 
+    # -- the transparency log, and the evidence document
+    LOG_UNAVAILABLE = (
+        "log.unavailable",
+        Weight.UNPROVEN,
+        "The policy asks for a transparency log, and the decision could not be put into that one.",
+    )
+    LOG_REWRITTEN = (
+        "log.rewritten",
+        Weight.RED,
+        "The transparency log does not continue the one that an earlier decision saw: entries were changed or taken away.",
+    )
+    SECTION_MISSING = (
+        "section.missing",
+        Weight.UNPROVEN,
+        "The plan asks for a section of the evidence document that no gate provided.",
+    )
+
     # -- gates that are carried from an earlier run, as `--open` does
     CARRIED_CHANGED = (
         "carried.changed",

@@ -16,6 +16,7 @@ from pytest_cutover.model import (
     GateInfo,
     GateResult,
     Limit,
+    LogHead,
     Measurement,
     Opened,
     Phase,
@@ -322,6 +323,7 @@ def _head_values(event: Mapping[str, Any]) -> dict[str, Any]:
         "authors": tuple(_typed(a, str) for a in _typed(event.get("authors", []), list)),
         "owed": _owed(event.get("owed", [])),
         "opened": _opened(event.get("opened")),
+        "log": None if event.get("log") is None else LogHead(*_LOG(event["log"])),
     }
 
 
@@ -389,6 +391,7 @@ class _Fields:
 _RESULT = _Fields(
     nodeid=str, worker=str, attempt=int, measured=int, reported=int, phases=list, measurements=list
 )
+_LOG = _Fields(origin=str, size=int, root=str)
 _OPENED = _Fields(run_id=str, nonce=str, report=str, bundle=str, carried=int)
 _INFO = _Fields(id=str, key=str, nodeid=str, file=str, line=int, title=str)
 _MEASUREMENT = _Fields(name=str, value=str, unit=str, observed_at=str)

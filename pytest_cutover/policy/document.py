@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from pytest_cutover.model import LOCAL_LOG
+
 FORMAT = 1
 """The version of this file format."""
 
@@ -81,6 +83,7 @@ Bound = Annotated[
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=200)]
 GateKey = Annotated[str, Field(pattern=GATE_KEY_PATTERN, max_length=400)]
 Trimmed = Annotated[str, Field(pattern=TRIMMED_PATTERN, max_length=400)]
+LogOrigin = Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=200)]
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -235,6 +238,13 @@ class Plan(Model):
         )
     )
     requires: Requires = Field(description="The gates that must be proven green; absence is NO-GO.")
+    sections: Annotated[
+        tuple[Literal["judges", "perf", "perf_judge", "canary"], ...], Field(strict=False)
+    ] = Field(
+        default=(),
+        description="Sections of the evidence document that the plan's gates have to provide.",
+        json_schema_extra={"uniqueItems": True},
+    )
     shards: Shards | None = Field(
         default=None,
         description="The shards of a fleet, by name or by number: each is a run of its own, and only "
@@ -291,6 +301,29 @@ class Guards(Model):
     timeout_s: Seconds = Field(default=Decimal(60), description="Time limit of the command, in seconds.")
 
 
+class Log(Model):
+    """The transparency log of an environment: signed decisions go into it, and count only with their proof."""
+
+    origin: LogOrigin = Field(
+        default=LOCAL_LOG,
+        description="The log's name in its checkpoints, as the trust file spells it; "
+        "left out, the one that each machine keeps for itself.",
+    )
+    place: Trimmed = Field(
+        default="var/cutover/log",
+        description="Where the log is kept: a folder, relative to the project, or s3://bucket/prefix.",
+    )
+
+
+class Store(Model):
+    """The evidence store of an environment: every decided run is put into it."""
+
+    place: Trimmed = Field(
+        default="var/evidence",
+        description="Where evidence is kept: a folder, relative to the project, or s3://bucket/prefix.",
+    )
+
+
 class Environment(Model):
     """What differs in one environment."""
 
@@ -315,6 +348,14 @@ class Environment(Model):
     )
     guards: Guards | None = Field(
         default=None, description="What puts guards in place; without it a waiver leads to HOLD."
+    )
+    log: Log | None = Field(
+        default=None,
+        description="The transparency log that signed decisions go into; left out, there is none.",
+    )
+    store: Store | None = Field(
+        default=None,
+        description="The store that evidence is put into; left out, it stays in the run's folder.",
     )
 
 

@@ -57,6 +57,8 @@ class Profile:
     subjects: tuple[SubjectRule, ...]
     change_git: str | None = None  # the range of commits that is released
     guards: GuardRule | None = None
+    log_place: str | None = None  # where the transparency log is kept, and the store of evidence
+    store_place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,8 @@ def _profile(environment: Environment) -> Profile:
         tuple(rules),
         None if environment.change is None else environment.change.git,
         None if guards is None else GuardRule(guards.command, float(guards.timeout_s)),
+        None if environment.log is None else environment.log.place,
+        None if environment.store is None else environment.store.place,
     )
 
 

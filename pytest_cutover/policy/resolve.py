@@ -98,6 +98,7 @@ def resolve(
     origins.update(limit_origins)
     gate_code: GateCode = settings["gate_code"]
     pin = gate_code.sha256
+    log = document.environments[environment].log
     effective = EffectivePolicy(
         name=document.name,
         version=document.version,
@@ -122,6 +123,8 @@ def resolve(
         clock_tolerance_s=float(settings["clock_tolerance_s"]),
         shards=_shards(document, plan, environment),
         waiver_persons=settings["waiver_persons"],
+        log=None if log is None else log.origin,
+        sections=document.plans[plan].sections,
     )
     left_out = {_requirement(e).gate: None for e in document.plans[plan].requires}
     for requirement in requires:

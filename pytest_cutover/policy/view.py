@@ -87,6 +87,9 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
         ("plan", policy.plan if policy.plan == policy.phase else f"{policy.plan} (phase {policy.phase})"),
         ("environment", f"{policy.environment}{kind}"),
         *([] if policy.shards is None else [("shards", _shards(policy.shards))]),
+        *([] if policy.log is None else [("log", f"{policy.log} in {loaded.profile.log_place}")]),
+        *([] if loaded.profile.store_place is None else [("store", loaded.profile.store_place)]),
+        *([("sections", ", ".join(policy.sections))] if policy.sections else []),
         ("signature", f"{report.state.value.upper()}: {report.detail}"),
     ]
     if report.proves:

@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from pytest_cutover.model import (
+    SECTION_TYPE,
     Limit,
+    LogHead,
     Measurement,
     PolicySignature,
     Requirement,
@@ -87,6 +89,7 @@ _RUN_WORDS = {
     Reason.GATE_INVALID: "gates whose marker cannot be used",
     Reason.GATE_CANCELLED: "gates that are cancelled before their turn",
     Reason.CARRIED_OUTDATED: "runs that begin while carried gates wait for a decision",
+    Reason.LOG_REWRITTEN: "changes to the transparency log other than new entries",
     Reason.CARRIED_CHANGED: "carried gates that are not collected as they were",
 }
 
@@ -97,6 +100,25 @@ def _times(count: int) -> str:
 
 def _incomplete(case: Case, finding: Finding) -> Proposal:
     return Proposal("the journal is whole", lambda c: edits.record(c, complete=True))
+
+
+def _log(case: Case, finding: Finding) -> Proposal:
+    origin = case.policy.log or ""
+    seen = None if case.record.log is None else case.record.log.origin
+    return Proposal(
+        "the transparency log",
+        lambda c: edits.record(c, log=LogHead(origin, 0, "")),
+        seen or "none",
+        origin,
+    )
+
+
+def _section(case: Case, finding: Finding) -> Proposal:
+    def apply(case: Case) -> Case:
+        given = [{"name": name, "media_type": SECTION_TYPE} for name in case.policy.sections]
+        return edits.last_result(case, lambda r: replace(r, attachments=(*r.attachments, *given)))
+
+    return Proposal("sections of the evidence document", apply, finding.message, "all the plan asks for")
 
 
 def _owed(case: Case, finding: Finding) -> Proposal:
@@ -455,6 +477,8 @@ _RECIPES: dict[Reason, Callable[[Case, Finding], Proposal | None]] = {
     Reason.RUN_JOURNAL_INCOMPLETE: _incomplete,
     Reason.RUN_RUNNER: _runner,
     Reason.SUBJECT_MISSING: _subject,
+    Reason.LOG_UNAVAILABLE: _log,
+    Reason.SECTION_MISSING: _section,
     Reason.POLICY_UNSIGNED: _signature,
     Reason.POLICY_UNTRUSTED: _signature,
     Reason.POLICY_EXPIRED: _expired,

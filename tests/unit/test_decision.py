@@ -199,6 +199,9 @@ SCENARIOS: dict[Reason, Callable[[], Decision]] = {
     Reason.KEY_DEVELOPMENT: lambda: decision(
         [started(signer="development"), *clean_run()[1:]], development_key=False
     ),
+    Reason.LOG_UNAVAILABLE: lambda: decision(clean_run(), log="cutover.local"),
+    Reason.LOG_REWRITTEN: told("log.rewritten"),
+    Reason.SECTION_MISSING: lambda: decision(clean_run(), sections=("perf",)),
     Reason.GATE_CANCELLED: told("gate.cancelled"),
     **{
         reason: lambda owed=owed: decision([started(owed=[owed.to_json()]), *clean_run()[1:]])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from pytest_cutover.errors import AdapterError, MeasurementError
 from pytest_cutover.gate import MAX_ATTACHMENT_BYTES, Gate
-from pytest_cutover.model import Limit, Measurement, Operator, ValueKind
+from pytest_cutover.model import SECTION_TYPE, Limit, Measurement, Operator, ValueKind
 from pytest_cutover.record import gate_info
 from pytest_cutover.redact import MARK, Redactor
 from tests.unit import journals
@@ -313,3 +314,34 @@ class TestAttach:
         with pytest.raises(AdapterError, match="cannot write"):
             gate.attach("log", "x")
         assert gate.attachments == []
+
+
+class TestSection:
+    def test_is_kept_as_an_attachment_of_its_own_type(self, tmp_path: Path) -> None:
+        gate = made(tmp_path)
+        path = gate.section("perf", {"p95_s": Decimal("0.1"), "windows": [1, 2]})
+
+        assert path is not None
+        assert json.loads(path.read_text()) == {"p95_s": "0.1", "windows": [1, 2]}
+        assert [(a["name"], a["media_type"]) for a in gate.attachments] == [("perf", SECTION_TYPE)]
+
+    @pytest.mark.parametrize(
+        ("name", "document", "says"),
+        [
+            ("performance", {}, "expected one of the sections judges, perf, perf_judge, canary"),
+            ("perf", [1], "expected an object, got list"),
+            ("perf", {"p95": float("nan")}, "cannot be written as JSON"),
+            ("perf", {"p95": object()}, "object has no form in JSON"),
+            ("perf", {"p95": Decimal("NaN")}, "Decimal has no form in JSON"),
+        ],
+    )
+    def test_is_one_json_object_of_a_known_name(self, name: str, document: Any, says: str) -> None:
+        with pytest.raises(MeasurementError, match=says):
+            made().section(name, document)
+
+    def test_is_provided_once(self) -> None:
+        gate = made()
+        gate.section("perf", {})
+
+        with pytest.raises(MeasurementError, match="was provided before by this gate"):
+            gate.section("perf", {})

@@ -18,11 +18,13 @@ from pytest_cutover.policy.document import (
     GateCode,
     Guards,
     LimitEntry,
+    Log,
     Model,
     Plan,
     PlanOverride,
     RequireEntry,
     Settings,
+    Store,
     Subject,
 )
 from pytest_cutover.policy.positions import parse
@@ -42,6 +44,8 @@ SECTIONS: dict[str, type[Model]] = {
     "Plans of an environment": PlanOverride,
     "Subjects": Subject,
     "The change": Change,
+    "The log": Log,
+    "The store": Store,
     "Guards": Guards,
 }
 

@@ -133,6 +133,9 @@ SCENARIOS = {
     "subject.missing": case(
         [started(subjects=[], environment="staging", sandbox=False), *clean_run()[1:]], **STAGING
     ),
+    "log.unavailable": case(log="cutover.local"),
+    "log.rewritten": case([*clean_run()[:-1], problem("log.rewritten"), finished()]),
+    "section.missing": case(sections=("perf", "judges")),
     "policy.unsigned": case([PRODUCTION, *clean_run()[1:]], signature=PolicySignature.UNSIGNED, **STAGING),
     "policy.untrusted": case(signature=PolicySignature.UNTRUSTED),
     "policy.expired": case(expires_at=NOW - timedelta(days=1)),
