@@ -18,7 +18,13 @@ from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.unsigned import begun_between, taken_back
-from pytest_cutover.evidence.verify import Verification, signed_decision, time_problems, verify_bundle
+from pytest_cutover.evidence.verify import (
+    Verification,
+    floor_problems,
+    signed_decision,
+    time_problems,
+    verify_bundle,
+)
 from pytest_cutover.keys.trust import AnchorSource
 from pytest_cutover.model import SANDBOX, rfc3339
 
@@ -242,6 +248,9 @@ def _refusals(
         )
         out.append(EvidenceProblem(ProblemCode.DECISION_NOT_GO, message))
     out += time_problems(decision, verification.signers, question.at)
+    judged_by = verification.report or verification.fleet
+    if judged_by is not None:
+        out += floor_problems(judged_by.policy, verification.anchor)
     if question.environment != SANDBOX:
         if decision.sandbox:
             message = f"run {decision.run_id} was made in a sandbox"

@@ -23,7 +23,7 @@ from pytest_cutover.evidence.fleet import (
     shard_evidence,
 )
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
-from pytest_cutover.evidence.verify import Verification, Verifier, time_problems, told
+from pytest_cutover.evidence.verify import Verification, Verifier, told
 from pytest_cutover.fleet import decide_fleet
 from pytest_cutover.model import rfc3339
 
@@ -58,8 +58,7 @@ class FleetVerifier(Verifier):
             for shard in parsed.fleet.shards:
                 self.shard(shard)
             self.follows(claims, parsed, raws)
-        if claims is not None and self.at is not None:
-            self.problems += time_problems(claims, tuple(self.signers.values()), self.at)
+        self.in_force(claims, None if parsed is None else parsed.policy)
         return Verification(
             tuple(self.problems), claims, tuple(self.signers.values()), None, None, self.anchor, parsed
         )
@@ -97,16 +96,18 @@ class FleetVerifier(Verifier):
             return
         claims = read_decision(read_statement(envelope.payload))
         for key in signers:
-            may = [
-                k
-                for k in self.anchor.keys
-                if k.keyid == key.keyid
-                and k.has_role("decision")
-                and k.covers(claims.environment)
-                and k.is_valid_at(claims.decided_at)
-            ]
-            if not may:
-                message = f"key {key.name!r} could not decide for {claims.environment} at {rfc3339(claims.decided_at)}"
+            refusal = self.anchor.refusal(
+                key.keyid,
+                role="decision",
+                environment=claims.environment,
+                at=claims.decided_at,
+                position=self.position,
+            )
+            if refusal is not None:
+                message = (
+                    f"key {key.name!r} could not decide for {claims.environment} at "
+                    f"{rfc3339(claims.decided_at)} ({refusal.value})"
+                )
                 self.problem(ProblemCode.FLEET_SIGNATURE, message, where)
 
     def follows(self, claims: DecisionClaims, report: FleetReport, raws: Sequence[bytes]) -> None:

@@ -23,20 +23,25 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.evidence.report import Report
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.keys.trusted import LogPosition
     from pytest_cutover.model import Opened, RunRecord
 
 
 def opened_problems(
-    anchor: Anchor, claims: DecisionClaims, report: Report, record: RunRecord
+    anchor: Anchor,
+    claims: DecisionClaims,
+    report: Report,
+    record: RunRecord,
+    position: LogPosition | None = None,
 ) -> Iterator[EvidenceProblem]:
-    """What is wrong with what a run carries; `claims`, `report` and `record` are that run's own."""
+    """What is wrong with what a run carries; `claims`, `report`, `record` and `position` are that run's own."""
     told, evidence = record.opened, report.opened
     if told is None or evidence is None:
         message = "the journal and the report do not agree on whether a run was opened"
         yield EvidenceProblem(ProblemCode.OPENED_MISSING, message)
         return
     where = f"opened run {ascii(told.run_id)[1:-1][:60]}"
-    for code, message in _problems(anchor, claims, report, record, told, evidence):
+    for code, message in _problems(anchor, claims, report, record, told, evidence, position):
         yield EvidenceProblem(code, message, where)
 
 
@@ -47,6 +52,7 @@ def _problems(
     record: RunRecord,
     told: Opened,
     evidence: OpenedEvidence,
+    position: LogPosition | None,
 ) -> Iterator[tuple[ProblemCode, str]]:
     digests = [hashlib.sha256(data).hexdigest() for data in (evidence.report, evidence.bundle)]
     if digests != [told.report_digest, told.bundle_digest]:
@@ -54,7 +60,8 @@ def _problems(
     if chain_length(evidence.report) >= MAX_CHAIN:
         yield ProblemCode.OPENED_UNFIT, f"more than {MAX_CHAIN} runs were opened in a row"
         return
-    found = Verifier(anchor, None).verify(evidence.bundle, evidence.report)
+    # The log holds it within the run's own evidence, so it was signed before that was logged.
+    found = Verifier(anchor, None, position).verify(evidence.bundle, evidence.report)
     for problem in found.problems:
         yield ProblemCode.OPENED_INVALID, f"{problem.code.code}: {problem.message}"
     for key in found.signers:

@@ -56,6 +56,12 @@ class ProblemCode(Enum):
         "signature.expired",
         "The key that signed was not, or is no longer, valid at the time that counts.",
     )
+    SIGNATURE_ROTATED = (
+        "signature.rotated",
+        "The key that signed was rotated, and nothing proves that a log held this before.",
+    )
+    SIGNATURE_RETIRED = ("signature.retired", "The key that signed is retired: it counts for nothing.")
+    SIGNATURE_REVOKED = ("signature.revoked", "The key that signed was revoked: it counts for nothing.")
 
     # -- the set of envelopes
     MANIFEST_MISSING = ("manifest.missing", "The last line is not the signed list of all other lines.")
@@ -99,6 +105,14 @@ class ProblemCode(Enum):
     POLICY_SIGNATURE = (
         "policy.signature",
         "No key of the trust anchor that may sign policies signed this policy.",
+    )
+    POLICY_THRESHOLD = (
+        "policy.threshold",
+        "Fewer persons signed the policy than the trust file asks for.",
+    )
+    POLICY_OUTDATED = (
+        "policy.outdated",
+        "The policy is older than the lowest version that the trust file lets count.",
     )
 
     # -- waivers

@@ -29,6 +29,7 @@ from pytest_cutover.evidence.envelope import (
 )
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.report import Report, is_fleet_report, read_report, run_summary
+from pytest_cutover.keys.trusted import Refusal
 from pytest_cutover.model import PolicySignature, rfc3339
 from pytest_cutover.record import fold
 
@@ -38,8 +39,9 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.claims import DecisionClaims, Manifest, Statement
     from pytest_cutover.evidence.fleet import FleetReport
-    from pytest_cutover.keys.trust import Anchor, TrustedKey
-    from pytest_cutover.model import Decision, RunRecord
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.keys.trusted import LogPosition, TrustedKey
+    from pytest_cutover.model import Decision, EffectivePolicy, RunRecord
 
 _TOLERANCE = timedelta(seconds=5)
 """How far two honest clocks may be apart before a decision counts as made in the future."""
@@ -91,11 +93,17 @@ def looks_like_bundle(data: bytes) -> bool:
 
 
 def verify_bundle(
-    bundle: bytes, report: bytes | None, anchor: Anchor, at: datetime | None = None
+    bundle: bytes,
+    report: bytes | None,
+    anchor: Anchor,
+    at: datetime | None = None,
+    position: LogPosition | None = None,
 ) -> Verification:
     """Every problem of a bundle and its report, judged by the keys of `anchor`.
 
     With `at`, the decision must also be made before and expire after that time, and its key be valid then.
+    `position` is where a log holds this bundle, as the caller has proven: what keys that were rotated signed
+    counts by that alone.
 
     Raises:
         ValueError: `at` is naive.
@@ -105,8 +113,8 @@ def verify_bundle(
     if report is not None and is_fleet_report(report):
         from pytest_cutover.evidence.fleet_verify import FleetVerifier
 
-        return FleetVerifier(anchor, at).verify(bundle, report)
-    return Verifier(anchor, at).verify(bundle, report)
+        return FleetVerifier(anchor, at, position).verify(bundle, report)
+    return Verifier(anchor, at, position).verify(bundle, report)
 
 
 def signed_decision(bundle: bytes, anchor: Anchor) -> DecisionClaims | None:
@@ -124,6 +132,16 @@ def signed_decision(bundle: bytes, anchor: Anchor) -> DecisionClaims | None:
         except EvidenceError:
             continue
     return None
+
+
+def floor_problems(policy: EffectivePolicy, anchor: Anchor) -> list[EvidenceProblem]:
+    """What the anchor's lowest version holds against a policy: a decision under an older one is in force no more."""
+    if not anchor.is_outdated(policy.name, policy.version):
+        return []
+    message = (
+        f"version {policy.version} of {policy.name!r}, {anchor.where} asks for {anchor.floors[policy.name]}"
+    )
+    return [EvidenceProblem(ProblemCode.POLICY_OUTDATED, message)]
 
 
 def time_problems(
@@ -158,9 +176,10 @@ class Verifier:
     predicates: tuple[str, ...] = statements.PREDICATES
     """The statements a bundle of this kind holds, one of each."""
 
-    def __init__(self, anchor: Anchor, at: datetime | None) -> None:
+    def __init__(self, anchor: Anchor, at: datetime | None, position: LogPosition | None = None) -> None:
         self.anchor = anchor
         self.at = at
+        self.position = position
         self.problems: list[EvidenceProblem] = []
         self.signers: dict[str, TrustedKey] = {}
         self.statements: dict[str, tuple[_Line, Statement]] = {}
@@ -184,11 +203,19 @@ class Verifier:
             self.policy(policy, parsed, claims)
             self.agreement(claims, parsed, record, raws)
             self.opened(claims, parsed, record)
-        if claims is not None and self.at is not None:
-            self.problems += time_problems(claims, tuple(self.signers.values()), self.at)
+        self.in_force(claims, None if parsed is None else parsed.policy)
         return Verification(
             tuple(self.problems), claims, tuple(self.signers.values()), parsed, record, self.anchor
         )
+
+    def in_force(self, claims: DecisionClaims | None, policy: EffectivePolicy | None) -> None:
+        """What the time that was asked about holds against the decision."""
+        if self.at is None:
+            return
+        if claims is not None:
+            self.problems += time_problems(claims, tuple(self.signers.values()), self.at)
+        if policy is not None:
+            self.problems += floor_problems(policy, self.anchor)
 
     # -- lines and signatures
 
@@ -313,22 +340,15 @@ class Verifier:
         return list(claims.inputs) == own
 
     def permission(self, key: TrustedKey, claims: DecisionClaims) -> None:
-        same = [k for k in self.anchor.keys if k.keyid == key.keyid]  # a development key has two entries
-        may = [k for k in same if k.has_role("decision")]
-        if not may:
-            self.problem(
-                ProblemCode.SIGNATURE_ROLE, f"key {key.name!r} may sign {', '.join(sorted(key.roles))}"
-            )
-        elif not any(k.covers(claims.environment) for k in may):
-            self.problem(
-                ProblemCode.SIGNATURE_ENVIRONMENT,
-                f"key {key.name!r} is for {', '.join(sorted(key.environments))}, not for {claims.environment}",
-            )
-        elif not any(k.is_valid_at(claims.decided_at) for k in may):
-            self.problem(
-                ProblemCode.SIGNATURE_EXPIRED,
-                f"key {key.name!r} was not valid at {rfc3339(claims.decided_at)}",
-            )
+        refusal = self.anchor.refusal(
+            key.keyid,
+            role="decision",
+            environment=claims.environment,
+            at=claims.decided_at,
+            position=self.position,
+        )
+        if refusal is not None:
+            self.problem(*_refused(refusal, key, claims))
 
     # -- the report
 
@@ -384,11 +404,19 @@ class Verifier:
                 ProblemCode.POLICY_DISAGREES, "its digest is not the one the decision names", line.where
             )
         if report.policy.signature is PolicySignature.TRUSTED:
-            keys = self.anchor.verifiers(role="policy", environment=claims.environment, at=claims.decided_at)
+            keys = self.anchor.verifiers(
+                role="policy",
+                environment=claims.environment,
+                at=claims.decided_at,
+                position=self.position,
+            )
             try:
-                verify_foreign(line.envelope, keys)
+                shortfall = self.anchor.shortfall("policy", verify_foreign(line.envelope, keys))
             except VerificationError as exc:
                 self.problem(ProblemCode.POLICY_SIGNATURE, str(exc), line.where)
+            else:
+                if shortfall is not None:
+                    self.problem(ProblemCode.POLICY_THRESHOLD, shortfall, line.where)
 
     def agreement(
         self, claims: DecisionClaims, report: Report, record: RunRecord, raws: Sequence[bytes]
@@ -411,7 +439,9 @@ class Verifier:
         from pytest_cutover.evidence.waivers import given_waiver  # few runs were given any
 
         for told in again.waivers:
-            found = given_waiver(told.envelope, self.anchor, at=claims.decided_at, where=told.where)
+            found = given_waiver(
+                told.envelope, self.anchor, at=claims.decided_at, where=told.where, position=self.position
+            )
             if found.refused is not None:
                 message = f"the waiver {told.waiver.ticket} of {told.waiver.gate}: {found.refused[1]}"
                 self.problem(ProblemCode.WAIVER_SIGNATURE, message)
@@ -426,7 +456,7 @@ class Verifier:
         from pytest_cutover.evidence.opened_verify import opened_problems
 
         try:
-            self.problems += opened_problems(self.anchor, claims, report, record)
+            self.problems += opened_problems(self.anchor, claims, report, record, self.position)
         except Exception as exc:  # as above: a journal may hold anything
             self.problem(ProblemCode.OPENED_INVALID, told(exc))
 
@@ -487,6 +517,33 @@ class Verifier:
         if odd:
             message = f"the {name} differs from the report in {', '.join(odd)}"
             self.problem(ProblemCode.STATEMENT_DISAGREES, ascii(message)[1:-1][:300], line.where)
+
+
+def _refused(refusal: Refusal, key: TrustedKey, claims: DecisionClaims) -> tuple[ProblemCode, str]:
+    """The problem of a decision signed by a key that may not decide."""
+    name = f"key {key.name!r}"
+    match refusal:
+        case Refusal.REVOKED:
+            return ProblemCode.SIGNATURE_REVOKED, f"{name} was revoked: {key.reason}"
+        case Refusal.RETIRED:
+            return ProblemCode.SIGNATURE_RETIRED, f"{name} is retired"
+        case Refusal.ROLE:
+            return ProblemCode.SIGNATURE_ROLE, f"{name} may sign {', '.join(sorted(key.roles))}"
+        case Refusal.ENVIRONMENT:
+            covered = ", ".join(sorted(key.environments))
+            return (
+                ProblemCode.SIGNATURE_ENVIRONMENT,
+                f"{name} is for {covered}, not for {claims.environment}",
+            )
+        case Refusal.TIME:
+            return (
+                ProblemCode.SIGNATURE_EXPIRED,
+                f"{name} was not valid at {rfc3339(claims.decided_at)}",
+            )
+        case Refusal.ROTATED:
+            size = 0 if key.rotated is None else key.rotated.size
+            message = f"{name} was rotated, and no proof shows this among the first {size} entries of the log"
+            return ProblemCode.SIGNATURE_ROTATED, message
 
 
 def _comparable(predicate: Any) -> dict[str, Any]:

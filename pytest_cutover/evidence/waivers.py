@@ -21,6 +21,7 @@ from pytest_cutover.evidence.envelope import (
     verify_foreign,
 )
 from pytest_cutover.evidence.statements import STATEMENT, encode
+from pytest_cutover.keys.trusted import persons_of
 from pytest_cutover.model import Limit, parse_rfc3339, rfc3339
 from pytest_cutover.reasons import Reason
 from pytest_cutover.waiver import LONGEST_WAIVER, WAIVABLE, GivenWaiver, Guard, GuardKind, Obligation, Waiver
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from pytest_cutover.keys.trust import Anchor, TrustedKey
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.keys.trusted import LogPosition
 
 WAIVER = "https://pytest-cutover.dev/attestation/waiver/v1"
 ROLE = "waiver"
@@ -111,8 +113,17 @@ def read_waiver(payload: bytes) -> Waiver:
     return waiver
 
 
-def given_waiver(data: bytes, anchor: Anchor | None, *, at: datetime, where: str) -> GivenWaiver:
+def given_waiver(
+    data: bytes,
+    anchor: Anchor | None,
+    *,
+    at: datetime,
+    where: str,
+    position: LogPosition | None = None,
+) -> GivenWaiver:
     """The waiver in an envelope, and who signed it as far as `anchor` knows them at that time.
+
+    `position` is where a log holds it, or the evidence that it is part of, as the caller has proven.
 
     Raises:
         EvidenceError: not an envelope, or no waiver in it.
@@ -121,14 +132,16 @@ def given_waiver(data: bytes, anchor: Anchor | None, *, at: datetime, where: str
     if envelope.payload_type != STATEMENT_TYPE:
         raise EvidenceError(f"expected a {STATEMENT_TYPE}, got {ascii(envelope.payload_type)[:100]}")
     waiver = read_waiver(envelope.payload)
-    keys = () if anchor is None else anchor.verifiers(role=ROLE, environment=waiver.environment, at=at)
-    persons, refused = _signers(envelope, keys)
+    persons, refused = _signers(envelope, anchor, waiver.environment, at, position)
     return GivenWaiver(waiver, format_envelope(envelope), persons, where, refused)
 
 
 def _signers(
-    envelope: Envelope, keys: tuple[TrustedKey, ...]
+    envelope: Envelope, anchor: Anchor | None, environment: str, at: datetime, position: LogPosition | None
 ) -> tuple[tuple[str, ...], tuple[Reason, str] | None]:
+    if anchor is None:
+        return (), (Reason.WAIVER_UNTRUSTED, "no trusted keys are known")
+    keys = anchor.verifiers(role=ROLE, environment=environment, at=at, position=position)
     try:
         signed = verify_foreign(envelope, keys)
     except VerificationError as exc:
@@ -136,7 +149,10 @@ def _signers(
     nobody = [key.name for key in signed if key.person is None]
     if nobody:
         return (), (Reason.WAIVER_UNTRUSTED, f"key {nobody[0]!r} belongs to no person")
-    return tuple(dict.fromkeys(key.person for key in signed if key.person is not None)), None
+    shortfall = anchor.shortfall(ROLE, signed)
+    if shortfall is not None:
+        return (), (Reason.WAIVER_PERSONS, shortfall)
+    return persons_of(signed), None
 
 
 # -- a waiver in a report ---------------------------------------------------------------------

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from pytest_cutover import strictjson
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.keys.trust_reader import FORMAT_HINT, TrustReader
-from pytest_cutover.keys.trusted import EVERYWHERE, ROLES, KeyState, LogPosition, Refusal, TrustedKey
+from pytest_cutover.keys.trusted import (
+    EVERYWHERE,
+    ROLES,
+    KeyState,
+    LogPosition,
+    Refusal,
+    TrustedKey,
+    persons_of,
+)
 from pytest_cutover.keys.verifier import PublicKey, load_public_key
 from pytest_cutover.model import SANDBOX
 
@@ -35,7 +43,6 @@ __all__ = [
     "find_anchor",
     "load_trust",
     "parse_trust",
-    "persons_of",
     "read_trust",
     "trust_entry",
     "with_changes",
@@ -146,11 +153,6 @@ class Anchor:
     def is_outdated(self, policy: str, version: int) -> bool:
         """Whether that version of the policy is below the lowest that counts."""
         return version < self.floors.get(policy, 0)
-
-
-def persons_of(keys: Iterable[TrustedKey]) -> tuple[str, ...]:
-    """Who holds the keys, each person once, in the order of the keys; keys that belong to nobody are left out."""
-    return tuple(dict.fromkeys(key.person for key in keys if key.person is not None))
 
 
 def _check(role: str, at: datetime) -> None:

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from pytest_cutover.keys.verifier import PublicKey
@@ -124,3 +125,8 @@ class TrustedKey:
 
     def verify(self, message: bytes, signature: bytes) -> bool:
         return self.public.verify(message, signature)
+
+
+def persons_of(keys: Iterable[TrustedKey]) -> tuple[str, ...]:
+    """Who holds the keys, each person once, in the order of the keys; keys that belong to nobody are left out."""
+    return tuple(dict.fromkeys(key.person for key in keys if key.person is not None))
