@@ -52,6 +52,11 @@ class PublicKey:
         """SHA-256 of the SubjectPublicKeyInfo in DER, lowercase hex."""
         return hashlib.sha256(self.spki).hexdigest()
 
+    @property
+    def raw(self) -> bytes:
+        """The key without what says its kind: 32 bytes of Ed25519, or the uncompressed point of P-256."""
+        return self.spki[len(_ED25519_PREFIX if self.kind is KeyKind.ED25519 else _P256_PREFIX) :]
+
     def pem(self) -> str:
         """The key as PEM, lines of 64 characters, newline at the end."""
         text = binascii.b2a_base64(self.spki, newline=False).decode("ascii")
@@ -83,6 +88,17 @@ class PublicKey:
         point = self.spki[len(_P256_PREFIX) :]
         key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
         key.verify(signature, message, ec.ECDSA(SHA256()))
+
+
+def ed25519_key(raw: bytes) -> PublicKey:
+    """The Ed25519 key of 32 bytes.
+
+    Raises:
+        ValueError: it is not that long.
+    """
+    if len(raw) != _ED25519_LENGTH:
+        raise ValueError(f"expected {_ED25519_LENGTH} bytes of an Ed25519 key, got {len(raw)}")
+    return PublicKey(KeyKind.ED25519, _ED25519_PREFIX + raw)
 
 
 def load_public_key(pem: str, *, where: str) -> PublicKey:

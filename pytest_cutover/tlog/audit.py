@@ -1,0 +1,245 @@
+"""Verifying a whole log, and auditing it: against checkpoints pinned elsewhere and documents that ought to be in it.
+
+**A log that verifies may still have lost its newest entries, or be an older copy: only a checkpoint that was kept
+outside of it shows that.**
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.errors import EvidenceError
+from pytest_cutover.objects.protocol import ObjectMissingError
+from pytest_cutover.tlog.entry import read_entry
+from pytest_cutover.tlog.merkle import HASH_SIZE, Tree, leaf_hash
+from pytest_cutover.tlog.problems import LogProblem, LogProblemCode
+from pytest_cutover.tlog.tiles import CHECKPOINT, HEIGHT, WIDTH, Tile, parse_bundle, parse_path, tiles_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.tlog.checkpoint import Checkpoint
+    from pytest_cutover.tlog.log import Log
+
+_ATTEMPTS = 3
+"""Readings of a log that grows meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogVerification:
+    """What a log is worth, read whole."""
+
+    checkpoint: Checkpoint | None
+    problems: tuple[LogProblem, ...]
+    beyond: tuple[str, ...] = ()
+    """Tiles beyond the checkpoint: of a writer at work, or one that was killed. Nothing vouches for them."""
+
+    tree: Tree | None = None
+    """All of it, when nothing is wrong."""
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A checkpoint that was kept outside of the log, and where."""
+
+    checkpoint: Checkpoint
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A verified log beside what others know of it."""
+
+    verification: LogVerification
+    pinned: int
+    documents: int
+    inclusion_gap: int | None
+    """Documents that are not in the log; None when the log cannot say, because something is wrong with it."""
+
+    problems: tuple[LogProblem, ...]
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.problems
+
+    def to_json(self) -> dict[str, Any]:
+        checkpoint = self.verification.checkpoint
+        return {
+            "checkpoint": None if checkpoint is None else checkpoint.to_json(),
+            "pinned": self.pinned,
+            "documents": self.documents,
+            "tlog_inclusion_gap": self.inclusion_gap,
+            "beyond_checkpoint": list(self.verification.beyond),
+            "problems": [problem.to_json() for problem in self.problems],
+        }
+
+
+def audit(log: Log, pinned: Sequence[Pinned] = (), documents: Mapping[str, str] | None = None) -> Audit:
+    """Verify the log, then that it goes on from every pinned checkpoint and holds every document.
+
+    `documents`: SHA-256 in hex to what to call the document.
+
+    Raises:
+        StoreUnavailableError: the log cannot be read, so nothing is known.
+    """
+    documents = documents or {}
+    verification = log.verify()
+    problems = list(verification.problems)
+    tree, checkpoint = verification.tree, verification.checkpoint
+    if tree is not None and checkpoint is not None:
+        problems += [p for pin in pinned if (p := _against(pin, checkpoint, tree)) is not None]
+    gap = None
+    if not problems:
+        logged = _digests(log)
+        missing = {digest: name for digest, name in documents.items() if digest not in logged}
+        gap = len(missing)
+        problems += [
+            LogProblem(LogProblemCode.NOT_LOGGED, f"no entry of the log names {digest}", name)
+            for digest, name in missing.items()
+        ]
+    return Audit(verification, len(pinned), len(documents), gap, tuple(problems))
+
+
+def _against(pin: Pinned, now: Checkpoint, tree: Tree) -> LogProblem | None:
+    then = pin.checkpoint
+    if then.origin != now.origin:
+        return LogProblem(
+            LogProblemCode.PINNED_INVALID,
+            f"it is a checkpoint of {then.origin}, not of {now.origin}",
+            pin.where,
+        )
+    if then.size > now.size:
+        message = f"the log held {then.size} entries then and holds {now.size}: the newest were dropped"
+        return LogProblem(LogProblemCode.ROLLED_BACK, message, pin.where)
+    if tree.root(then.size) != then.root:
+        message = f"the first {then.size} entries are others than then: the log was forked or rewritten"
+        return LogProblem(LogProblemCode.FORKED, message, pin.where)
+    return None
+
+
+def _digests(log: Log) -> frozenset[str]:
+    """The documents that the entries name; entries of other programs name none."""
+    digests = []
+    for entry in log.entries(0, log.checkpoint().size):
+        try:
+            digests.append(read_entry(entry).sha256)
+        except EvidenceError:
+            continue
+    return frozenset(digests)
+
+
+def verify_log(log: Log) -> LogVerification:
+    """Everything recomputed from the entries, and every file compared with that."""
+    for _ in range(_ATTEMPTS):
+        try:
+            checkpoint = log.checkpoint()
+        except ObjectMissingError as exc:
+            problem = LogProblem(LogProblemCode.CHECKPOINT_MISSING, str(exc), f"{log.where}/{CHECKPOINT}")
+            return LogVerification(None, (problem,))
+        except EvidenceError as exc:
+            problem = LogProblem(LogProblemCode.CHECKPOINT_INVALID, str(exc), f"{log.where}/{CHECKPOINT}")
+            return LogVerification(None, (problem,))
+        verification = _Verifying(log.objects, checkpoint).run()
+        # A writer tidies tiles away while it is read: then what is missing belongs to an older checkpoint.
+        if verification.is_valid or not _has_moved(log, checkpoint):
+            break
+    return verification
+
+
+def _has_moved(log: Log, checkpoint: Checkpoint) -> bool:
+    try:
+        return log.checkpoint() != checkpoint
+    except EvidenceError:
+        return False
+
+
+@dataclass(slots=True)
+class _Verifying:
+    """One verification of all files below one checkpoint."""
+
+    objects: ObjectStore
+    checkpoint: Checkpoint
+    problems: list[LogProblem] = field(default_factory=list)
+    known: dict[Tile, bytes | None] = field(default_factory=dict)
+    """Hashes of tiles, and of the entries of bundles; None when there are not as many as there have to be."""
+
+    def run(self) -> LogVerification:
+        tree = self._tree()
+        beyond = self._compare(tree)
+        if tree.root() != self.checkpoint.root:
+            message = f"the {self.checkpoint.size} entries do not lead to the root hash it signs"
+            self._problem(LogProblemCode.ROOT, message, CHECKPOINT)
+        return LogVerification(self.checkpoint, tuple(self.problems), beyond, None if self.problems else tree)
+
+    def _problem(self, code: LogProblemCode, message: str, path: str) -> None:
+        where = self.objects.where
+        self.problems.append(LogProblem(code, message, f"{where}/{path}" if path else where))
+
+    def _tree(self) -> Tree:
+        """The tree of the entries or, where only their tiles fit the checkpoint, of those."""
+        bundles, tiles = [], []
+        for tile in tiles_of(self.checkpoint.size):
+            if tile.level is None:
+                nothing = bytes(tile.width * HASH_SIZE)
+                hashes = Tile(0, tile.index, tile.width)
+                self.known[tile], self.known[hashes] = self._hashes(tile), self._hashes(hashes)
+                bundles.append(self.known[tile] or self.known[hashes] or nothing)
+                tiles.append(self.known[hashes] or self.known[tile] or nothing)
+        tree = Tree(bundles)
+        if bundles != tiles and tree.root() != self.checkpoint.root:
+            other = Tree(tiles)
+            return other if other.root() == self.checkpoint.root else tree
+        return tree
+
+    def _hashes(self, tile: Tile) -> bytes | None:
+        if tile in self.known:
+            return self.known[tile]
+        try:
+            data, _ = self.objects.read(tile.path)
+            if tile.level is None:
+                data = b"".join(map(leaf_hash, parse_bundle(data, tile.width, tile.path)))
+        except EvidenceError:
+            return None
+        return data if len(data) == tile.width * HASH_SIZE else None
+
+    def _compare(self, tree: Tree) -> tuple[str, ...]:
+        """Every file with what the tree says of it; gives back what lies beyond the checkpoint."""
+        needed, beyond = set(tiles_of(self.checkpoint.size)), []
+        for key in self._keys():
+            try:
+                tile = parse_path(key)
+            except EvidenceError:
+                self._problem(LogProblemCode.FILE_UNKNOWN, "no such file belongs into a log", key)
+                continue
+            if tile.end > self.checkpoint.size:
+                beyond.append(key)
+                continue
+            needed.discard(tile)
+            self._check(tile, tree)
+        for tile in sorted(needed, key=lambda t: t.path):
+            code = LogProblemCode.ENTRIES_MISSING if tile.level is None else LogProblemCode.TILE_MISSING
+            self._problem(code, "it is missing", tile.path)
+        return tuple(beyond)
+
+    def _keys(self) -> Iterator[str]:
+        try:
+            yield from (held.key for held in self.objects.list() if held.key != CHECKPOINT)
+        except EvidenceError as exc:  # a link, or a name that no key has
+            self._problem(LogProblemCode.FILE_UNKNOWN, str(exc), "")
+
+    def _check(self, tile: Tile, tree: Tree) -> None:
+        begin = tile.index * WIDTH
+        expected = tree.hashes(HEIGHT * (tile.level or 0), begin, begin + tile.width)
+        if self._hashes(tile) == expected:
+            return
+        if tile.level is None:
+            message = "the entries are not those that the log's tiles and checkpoint stand for"
+            self._problem(LogProblemCode.ENTRIES_CHANGED, message, tile.path)
+        else:
+            self._problem(LogProblemCode.TILE_CHANGED, "it does not hold the hashes of the tree", tile.path)
