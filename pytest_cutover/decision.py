@@ -135,8 +135,8 @@ def _run_findings(record: RunRecord, policy: EffectivePolicy, now: datetime) -> 
 
 def _log_findings(record: RunRecord, policy: EffectivePolicy) -> Iterator[Finding]:
     """A decision that is signed goes into the log the policy names; whether it did, its inclusion proof shows."""
-    if policy.log is None or record.signer is SignerKind.NONE:
-        return
+    if policy.log is None or policy.shards is not None or record.signer is SignerKind.NONE:
+        return  # of a fleet only the merge is logged
     seen = None if record.log is None else record.log.origin
     if seen != policy.log:
         found = "the run had none" if seen is None else f"the run had {seen}"
@@ -169,6 +169,17 @@ def policy_findings(policy: EffectivePolicy, now: datetime) -> Iterator[Finding]
         yield Finding(Reason.POLICY_EMPTY, f"plan {policy.plan} requires no gate")
     if policy.signature is PolicySignature.UNTRUSTED:
         yield Finding(Reason.POLICY_UNTRUSTED, "no trusted policy key has signed the policy as it stands")
+    if policy.signature is PolicySignature.THRESHOLD:
+        yield Finding(
+            Reason.POLICY_THRESHOLD,
+            "fewer persons have signed the policy than the trust file asks for",
+            remedy="cutover policy sign FILE --add",
+        )
+    if policy.signature is PolicySignature.OUTDATED:
+        yield Finding(
+            Reason.POLICY_OUTDATED,
+            f"version {policy.version} of the policy is older than the lowest that counts",
+        )
     # The sandbox's evidence is accepted nowhere else, so a first gate needs no key ceremony.
     if policy.signature is PolicySignature.UNSIGNED and not policy.sandbox:
         yield Finding(Reason.POLICY_UNSIGNED, "the policy is not signed", remedy="cutover policy sign FILE")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from pytest_cutover.model import EffectivePolicy, SignerKind, Subject
+    from pytest_cutover.model import EffectivePolicy, LogHead, SignerKind, Subject
 
 _SHOWN = 5
 """Names that a message lists; the report lists every shard."""
@@ -84,6 +84,11 @@ class FleetRecord:
     @property
     def shard(self) -> str | None:
         """None: a fleet is no shard."""
+        return None
+
+    @property
+    def log(self) -> LogHead | None:
+        """None: no gate runs in a merge, so nothing is seen of the log before the decision is put into it."""
         return None
 
     @property

@@ -81,6 +81,8 @@ class PolicySignature(Enum):
     TRUSTED = "trusted"
     UNSIGNED = "unsigned"
     UNTRUSTED = "untrusted"
+    THRESHOLD = "threshold"  # trusted keys have signed it, and fewer persons than it takes
+    OUTDATED = "outdated"  # signed or not: a newer version is the lowest that counts
 
 
 class SignerKind(Enum):
@@ -407,17 +409,19 @@ class EffectivePolicy:
         if not isinstance(fields.get("log", ""), str):
             raise TypeError("log is the origin of a log")
         if "sections" in fields:
-            fields["sections"] = _names(fields["sections"])
+            fields["sections"] = _names(fields["sections"], "sections are names")
         return cls(**fields)
 
 
 def _shards(value: Any) -> tuple[str, ...] | int:
-    return value if type(value) is int and value > 0 else _names(value)
+    if type(value) is int and value > 0:
+        return value
+    return _names(value, "shards are names, or their number")
 
 
-def _names(value: Any) -> tuple[str, ...]:
+def _names(value: Any, message: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-        raise TypeError(f"expected names, got {value!r:.60}")
+        raise TypeError(message)
     return tuple(value)
 
 

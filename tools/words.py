@@ -62,6 +62,8 @@ VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
     ("`obligations`", "nothing is overdue", "something is overdue", "no folder of runs, or no trusted key"),
     ("`history`", "there are runs", "there are none", "there is no such folder"),
     ("`prune`", "done", "", "a run cannot be taken away"),
+    ("`evidence list`", "there are runs", "there are none", "there is no such store"),
+    ("`evidence show`", "shown", "", "there is no such run"),
     ("`policy check`", "no mistake", "mistakes", "unreadable"),
     ("`policy sign`", "signed", "refused: mistakes in it", "no key, or unreadable"),
     ("`policy verify`", "signed by a trusted key", "not so", "unreadable"),
@@ -188,11 +190,13 @@ REASONS: dict[Reason, str] = {
     Reason.SUBJECT_MISSING: "Give `--cutover-subject NAME@sha256:HEX`, or subjects in the policy's environment.",
     Reason.POLICY_UNSIGNED: "Sign it: `cutover policy sign configs/policy.json`.",
     Reason.POLICY_UNTRUSTED: _REVIEW_POLICY + " Or add the key to the trust file, if it should count.",
+    Reason.POLICY_THRESHOLD: "Let others sign it too: `cutover policy sign FILE --add`; `cutover policy verify FILE` says who is missing.",
+    Reason.POLICY_OUTDATED: "Take the policy that is in force. If this one is meant to be, give it a higher version and let it be signed.",
     Reason.POLICY_EXPIRED: "Review the policy, set a new end date, sign it.",
     Reason.POLICY_CHANGED: "Judge with the policy, plan and environment the run was made for, or run again.",
     Reason.POLICY_EMPTY: "List the gates that the plan requires.",
     Reason.KEY_DEVELOPMENT: "Set `CUTOVER_KEY`: [options](options.md).",
-    Reason.LOG_UNAVAILABLE: "Is the log's place there, writable, and its key set (`CUTOVER_LOG_KEY`)? "
+    Reason.LOG_UNAVAILABLE: "Is the log's place there, writable, and its key set (`CUTOVER_KEY_LOG`)? "
     + _RUN_AGAIN,
     Reason.LOG_REWRITTEN: "Treat it as tampering: compare with copies of the log, `cutover log audit` says where they part.",
     Reason.SECTION_MISSING: "Call `gate.section(NAME, {…})` in the gate that measures it, or take the section out of the plan.",
@@ -250,6 +254,8 @@ PROBLEMS: dict[ProblemCode, str] = {
     ProblemCode.STATEMENT_DUPLICATE: _WRITER,
     ProblemCode.STATEMENT_UNKNOWN: _WRITER,
     ProblemCode.STATEMENT_DISAGREES: _WRITER,
+    ProblemCode.LOG_UNPROVEN: "Put the proof back, or make it again: `cutover log prove`. If the log does not hold it, refuse it.",
+    ProblemCode.LOG_PROOF: "Refuse it, unless a new proof (`cutover log prove`) shows otherwise.",
     ProblemCode.WAIVER_SIGNATURE: "Use the trust file that names the signers, or refuse the evidence.",
     ProblemCode.REPORT_MISSING: "Keep `report.json` beside the bundle, or name it with `--report`.",
     ProblemCode.REPORT_DIGEST: _NOT_OURS,
@@ -307,6 +313,8 @@ VARIABLES: dict[str, str] = {
     "CUTOVER_KEY": "Path of the signing key (PEM), or `none`. Set but empty means none too: that is what a fork's pull"
     " request gets. Not set: a development key below `var/cutover/keys`, made when absent.",
     "CUTOVER_KEY_PEM": "The signing key itself, PEM text. Not together with `CUTOVER_KEY`.",
+    "CUTOVER_KEY_LOG": "Path of the key (Ed25519, PEM) that signs the transparency log's checkpoints. Not set: this "
+    "machine's own, `var/cutover/keys/log.pem`, which is made for the log `cutover.local` alone.",
     "CUTOVER_VIEWS": "Views to keep in the run's folder: `summary`, `html`, `junit`, separated by commas, or `none`.",
     "CUTOVER_ANNOTATIONS": "`auto` (in GitHub Actions), `github` or `none`: [views](views.md).",
     "CUTOVER_EVIDENCE_URL": "The page that keeps the evidence of this run, for links to it; known by itself in GitHub"

@@ -14,6 +14,7 @@ from pytest_cutover.cli import Parser, _evidence
 from pytest_cutover.cli.verify import decision_lines
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.admit import Admission, Candidate, Question, admit, parse_digest
+from pytest_cutover.evidence.inclusion import PROOF_FILE
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.verify import looks_like_bundle
 
@@ -115,6 +116,7 @@ def _candidate(name: str, bundle: Path) -> Candidate:
         lambda: _evidence.read_if_there(bundle.parent / REPORT_FILE),
         bundle.parent.name,
         lambda: _evidence.first_line(bundle.parent / JOURNAL_FILE),
+        lambda: _evidence.read_if_there(bundle.parent / PROOF_FILE),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser, _evidence
+from pytest_cutover.errors import VerificationError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, Sealed
 from pytest_cutover.model import Decision, SignerKind, rfc3339
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from pytest_cutover.fleet import FleetRecord
     from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.policy.load import LoadedPolicy
+    from pytest_cutover.run.logged import RunLog
 
 RUNS = "var/cutover/runs"
 SHOWN = 20
@@ -88,6 +92,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     )
     policy = loaded.effective
     signer = load_signer(os.environ, Path.cwd(), option=options.key, say=_say)
+    log = None if signer is None else _open_log(loaded, anchor, now)
     shards = tuple(shard_evidence(*given, anchor) for given in _evidence.shards(options.runs))
     fleet = FleetRecord(
         run_id=new_run_id(now),
@@ -105,7 +110,44 @@ def _merge(options: argparse.Namespace) -> _Merged:
     sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=signer)
     folder = Path(RUNS) / fleet.run_id
     _write(sealed, folder, options.report)
+    if log is not None and sealed.bundle is not None:
+        _log(log, sealed.bundle, folder, fleet, decision)
     return _Merged(fleet, decision, folder, signer)
+
+
+def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | None:
+    """The transparency log that the policy names, if it names one; it must continue what earlier runs saw."""
+    policy, place = loaded.effective, loaded.profile.log_place
+    if policy.log is None or place is None:
+        return None
+    from pytest_cutover.run.logged import open_run_log
+
+    log = open_run_log(
+        place,
+        policy.log,
+        Path.cwd(),
+        os.environ,
+        anchor,
+        environment=policy.environment,
+        now=now,
+        say=_say,
+    )
+    if log.rewritten is not None:
+        raise VerificationError(log.rewritten, hint="cutover log audit says more")
+    return log
+
+
+def _log(log: RunLog, bundle: bytes, folder: Path, fleet: FleetRecord, decision: Decision) -> None:
+    """Put the decision into the log; a bundle that is in none is taken away again."""
+    from pytest_cutover.evidence.inclusion import PROOF_FILE
+    from pytest_cutover.files import write_atomic
+
+    try:
+        proof = log.prove(bundle, fleet.run_id, fleet.environment, decision.decided_at)
+        write_atomic(folder / PROOF_FILE, proof)
+    except BaseException:
+        (folder / BUNDLE_FILE).unlink(missing_ok=True)
+        raise
 
 
 def _write(sealed: Sealed, folder: Path, copy: str | None) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser, _evidence
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
-from pytest_cutover.evidence.verify import Verification, looks_like_bundle, verify_bundle
+from pytest_cutover.evidence.verify import Verification, looks_like_bundle
 from pytest_cutover.model import rfc3339
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def run(argv: Sequence[str]) -> int:
                 f"{bundle_path} is not a bundle: no line of it is a DSSE envelope",
                 hint=f"a run folder holds it as {BUNDLE_FILE}",
             )
-        verification = _with_shards(verify_bundle(bundle, report, anchor, options.at), options.shards, anchor)
+        proof = _evidence.read_if_there(bundle_path.parent / PROOF_FILE)
+        found = verify_logged(bundle, report, proof, anchor, options.at)
+        verification = _with_shards(found, options.shards, anchor)
     if options.json:
         print(json.dumps({"bundle": str(bundle_path), **verification.to_json()}, indent=1))
     else:
@@ -121,6 +124,8 @@ def _lines(path: Path, found: Verification) -> Iterator[str]:
         yield from decision_lines(found.decision, believed=found.is_valid)
     if found.record is not None and found.record.opened is not None:
         yield from _opened_lines(found.record)
+    if found.position is not None:
+        yield f"logged   as entry {found.position.index} of {found.position.origin}"
     if found.fleet is not None:
         yield from _fleet_lines(found.fleet)
     for key in found.signers:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope
+from pytest_cutover.evidence.inclusion import verify_logged
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.unsigned import begun_between, taken_back
 from pytest_cutover.evidence.verify import (
@@ -23,7 +24,6 @@ from pytest_cutover.evidence.verify import (
     floor_problems,
     signed_decision,
     time_problems,
-    verify_bundle,
 )
 from pytest_cutover.keys.trust import AnchorSource
 from pytest_cutover.model import SANDBOX, rfc3339
@@ -53,6 +53,7 @@ class Candidate:
     report: Callable[[], bytes | None]
     run_id: str | None = None  # from the folder's name: a hint about how old it is, and nothing more
     first: Callable[[], bytes | None] = lambda: None  # line of the journal; None: there is no journal
+    proof: Callable[[], bytes | None] = lambda: None  # that a log holds the bundle; None: there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,7 @@ class _Found:
 
 def _verify(candidate: Candidate, anchor: Anchor) -> Verification:
     # A bundle that vanished since it was listed is an empty one: it verifies as little.
-    return verify_bundle(candidate.bundle() or b"", candidate.report(), anchor)
+    return verify_logged(candidate.bundle() or b"", candidate.report(), candidate.proof(), anchor)
 
 
 def _is_about(decision: DecisionClaims, question: Question) -> bool:

@@ -16,7 +16,16 @@ from pytest_cutover.evidence.statements import (
     environment_uri,
     texts,
 )
-from pytest_cutover.model import ExitCode, Runner, SignerKind, Subject, Verdict, parse_rfc3339, rfc3339
+from pytest_cutover.model import (
+    ExitCode,
+    LogHead,
+    Runner,
+    SignerKind,
+    Subject,
+    Verdict,
+    parse_rfc3339,
+    rfc3339,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +66,7 @@ class DecisionClaims:
     guards: tuple[Mapping[str, Any], ...] = ()
     shard: str | None = None  # of a fleet; such a decision is never a GO
     shard_verdict: Verdict | None = None  # what the shard came to for itself
+    log: LogHead | None = None  # the transparency log as the run saw it when it began
 
     @property
     def is_go(self) -> bool:
@@ -80,6 +90,7 @@ class DecisionClaims:
             "report": {"sha256": self.report_digest},
             **({"waivers": list(self.waivers), "guards": list(self.guards)} if self.waivers else {}),
             **({} if self.shard is None else {"shard": self.shard}),
+            **({} if self.log is None else {"log": self.log.to_json()}),
         }
 
 
@@ -131,7 +142,9 @@ def _decision_claims(statement: Statement) -> DecisionClaims:
         DECISION_FIELD,
     )
     summary = fields_of(statement.predicate, "decision", names)
-    ours = fields_of(summary[DECISION_FIELD], DECISION_FIELD, _DECISION_NAMES, ("waivers", "guards", "shard"))
+    ours = fields_of(
+        summary[DECISION_FIELD], DECISION_FIELD, _DECISION_NAMES, ("waivers", "guards", "shard", "log")
+    )
     verdict = Verdict(ours["verdict"])
     levels = LEVELS.get(verdict, [])
     halves = {
@@ -178,7 +191,15 @@ def _decision_claims(statement: Statement) -> DecisionClaims:
         guards=tuple(typed(g, dict) for g in typed(ours.get("guards", []), list)),
         shard=shard,
         shard_verdict=own_verdict,
+        log=_log(ours.get("log")),
     )
+
+
+def _log(value: object) -> LogHead | None:
+    if value is None:
+        return None
+    fields = fields_of(value, "log", ("origin", "size", "root"))
+    return LogHead(typed(fields["origin"], str), typed(fields["size"], int), typed(fields["root"], str))
 
 
 def _shard(value: object) -> tuple[str | None, Verdict | None]:

@@ -115,6 +115,16 @@ class ProblemCode(Enum):
         "The policy is older than the lowest version that the trust file lets count.",
     )
 
+    # -- the transparency log
+    LOG_UNPROVEN = (
+        "log.unproven",
+        "The decision belongs into a transparency log, and no proof shows that it is in that log.",
+    )
+    LOG_PROOF = (
+        "log.proof",
+        "The proof beside the bundle does not show that a trusted log holds this bundle.",
+    )
+
     # -- waivers
     WAIVER_SIGNATURE = (
         "waiver.signature",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Finding,
         JudgedMeasurement,
         Limit,
+        LogHead,
         Requirement,
         Runner,
         RunRecord,
@@ -75,6 +76,8 @@ class Judged(Protocol):
     def shard(self) -> str | None: ...
     @property
     def subjects(self) -> tuple[Subject, ...]: ...
+    @property
+    def log(self) -> LogHead | None: ...
 
 
 def encode(value: Any) -> bytes:
@@ -206,6 +209,7 @@ def decision_summary(
             "findings": [finding_summary(f) for f in decision.findings],
             "report": {"sha256": report_digest},
             **accepted(decision),
+            **({} if record.log is None else {"log": record.log.to_json()}),
             **_shard(record, policy, decision),
             **(more or {}),
         },

@@ -66,6 +66,7 @@ class Verification:
     record: RunRecord | None
     anchor: Anchor
     fleet: FleetReport | None = None  # in place of report and record, when a merge decided
+    position: LogPosition | None = None  # where a log holds the bundle, when that was proven
 
     @property
     def is_valid(self) -> bool:
@@ -83,6 +84,9 @@ class Verification:
                 "integrity_only": self.anchor.integrity_only,
                 "description": self.anchor.description,
             },
+            "log": None
+            if self.position is None
+            else {"origin": self.position.origin, "index": self.position.index},
             "problems": [p.to_json() for p in self.problems],
         }
 

@@ -24,7 +24,7 @@ from pytest_cutover.keys.trusted import (
     persons_of,
 )
 from pytest_cutover.keys.verifier import PublicKey, load_public_key
-from pytest_cutover.model import SANDBOX
+from pytest_cutover.model import LOCAL_LOG, SANDBOX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,6 +52,9 @@ __all__ = [
 TRUST_VARIABLE = "CUTOVER_TRUST"
 REPOSITORY_TRUST = Path("configs/trust.json")
 DEVELOPMENT_PUBLIC_KEY = Path("var/cutover/keys/development.pub.pem")
+LOG_KEY = Path("var/cutover/keys/log.pem")
+"""The key of this machine's own transparency log; its public half is beside it."""
+
 MAX_TRUST_BYTES = 4_194_304
 """Thousands of keys fit; more is another file."""
 
@@ -178,8 +181,11 @@ def find_anchor(option: str | None, environ: Mapping[str, str], rootdir: Path) -
     development = rootdir / DEVELOPMENT_PUBLIC_KEY
     if _is_there(repository):
         anchor = load_trust(repository, source=AnchorSource.REPOSITORY)
-        return _with_sandbox_key(anchor, development) if _is_there(development) else anchor
-    return development_anchor(development) if _is_there(development) else None
+        anchor = _with_sandbox_key(anchor, development) if _is_there(development) else anchor
+        return _with_local_log(anchor, rootdir, SANDBOX)
+    if not _is_there(development):
+        return None
+    return _with_local_log(development_anchor(development), rootdir, EVERYWHERE)
 
 
 def load_trust(path: Path, *, source: AnchorSource = AnchorSource.GIVEN) -> Anchor:
@@ -222,6 +228,19 @@ def _with_sandbox_key(anchor: Anchor, development: Path) -> Anchor:
         return anchor
     roles, sandbox = frozenset({"decision", "policy"}), frozenset({SANDBOX})
     key = TrustedKey(public, public.keyid, "development key of this machine", roles, sandbox)
+    return replace(anchor, keys=(*anchor.keys, key))
+
+
+def _with_local_log(anchor: Anchor, rootdir: Path, environment: str) -> Anchor:
+    """The anchor, and for that environment the key of this machine's own log, if it has one."""
+    path = rootdir / LOG_KEY.with_name("log.pub.pem")
+    if not _is_there(path):
+        return anchor
+    public = load_public_key(_read(path).decode("utf-8", "replace"), where=str(path))
+    if any(key.keyid == public.keyid for key in anchor.keys):
+        return anchor
+    roles, places = frozenset({"log"}), frozenset({environment})
+    key = TrustedKey(public, public.keyid, "log key of this machine", roles, places, origin=LOCAL_LOG)
     return replace(anchor, keys=(*anchor.keys, key))
 
 

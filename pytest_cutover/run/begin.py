@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError
+from pytest_cutover.reasons import Reason
 from pytest_cutover.record import FORMAT
 from pytest_cutover.run.context import EMBEDDED, RunContext
 from pytest_cutover.run.handed import Handed
@@ -127,12 +128,15 @@ def _write_first(begun: Begun) -> None:
         pid=os.getpid(),
         **({"owed": [owed.to_json() for owed in context.owed]} if context.owed else {}),
         **({} if opening is None else {"opened": opening.announced()}),
+        **({} if context.log is None else {"log": context.log.head.to_json()}),
     )
     if opening is not None:
         # Here, before any gate code runs: a supervising parent finds its own beginning again, byte for byte.
         for gate in opening.gates:
             begun.journal.write("gate.carried", **gate)
         opening.bring_attachments(context.run_dir)
+    if context.log is not None and context.log.rewritten is not None:
+        begun.journal.problem(Reason.LOG_REWRITTEN.code, context.log.rewritten[:2000])
 
 
 def _remove(journal: Journal) -> None:

@@ -98,6 +98,10 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         # The bundle last: a folder with a bundle has everything the bundle speaks of.
         if sealed.bundle is not None:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
+            broken = _log(conclusion, context, sealed.bundle)
+            if broken is not None:
+                take_back(conclusion, context)
+                return _unlogged(context, broken)
     except CutoverError as exc:
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
@@ -108,6 +112,29 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
     return replace(conclusion, sealed=True)
+
+
+def _log(conclusion: Conclusion, context: RunContext, bundle: bytes) -> str | None:
+    """Put the decision into its log, and the proof beside the bundle; why that cannot be done, or None.
+
+    After the files, so that the log holds nothing that is nowhere; without its proof the bundle admits nothing.
+    """
+    if context.log is None:
+        return None
+    from pytest_cutover.evidence.inclusion import PROOF_FILE
+
+    policy, decision = context.policy, conclusion.decision
+    try:
+        proof = context.log.prove(bundle, context.run_id, policy.environment, decision.decided_at)
+    except CutoverError as exc:
+        return str(exc)
+    write_atomic(context.run_dir / PROOF_FILE, proof)
+    return None
+
+
+def _unlogged(context: RunContext, why: str) -> Conclusion:
+    """The conclusion of a run whose decision no log took: NO-GO, and its evidence says why it is in none."""
+    return seal(add_problem(context, Reason.LOG_UNAVAILABLE, why), replace(context, log=None))
 
 
 def add_problem(context: RunContext, reason: Reason, message: str) -> Conclusion:
@@ -140,7 +167,8 @@ def seal_unless_told(conclusion: Conclusion, context: RunContext, came: Sequence
 
 def take_back(conclusion: Conclusion, context: RunContext) -> None:
     """Remove evidence whose writing did not come to its end: it and the exit code must not differ."""
-    paths = [context.run_dir / "bundle.intoto.jsonl", context.run_dir / "report.json"]
+    names = ("bundle.intoto.jsonl", "bundle.intoto.jsonl.tlog-proof", "report.json")
+    paths = [context.run_dir / name for name in names]
     if context.report is not None:
         paths.append(context.rootdir / report_path(context.report, conclusion.decision.decided_at))
     for path in paths:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.obligation import Owed
     from pytest_cutover.policy.load import GuardRule, SubjectRule
+    from pytest_cutover.run.logged import RunLog
     from pytest_cutover.run.opening import Opening
     from pytest_cutover.waiver import GivenWaiver
 
@@ -79,6 +80,7 @@ class RunContext:
     owed: tuple[Owed, ...] = ()  # obligations of earlier decisions in this environment
     guards: GuardRule | None = None
     opening: Opening | None = None  # the run that gates are carried from
+    log: RunLog | None = None  # the transparency log that the decision goes into
 
     @property
     def signer_kind(self) -> SignerKind:
@@ -98,6 +100,7 @@ def prepare(
 
     Raises:
         ConfigError: policy, key, trust file, subject or environment cannot be used; or nothing is open.
+        CutoverError: the transparency log that the policy names cannot be used.
     """
     from pytest_cutover.keys.signer import load_signer
     from pytest_cutover.keys.trust import find_anchor
@@ -121,6 +124,21 @@ def prepare(
     waivers, unusable = find_waivers(
         options.waivers or listed(environ.get("CUTOVER_WAIVERS")), rootdir, anchor, now
     )
+    log = None
+    place = loaded.profile.log_place if signer is not None and policy.shards is None else None
+    if policy.log is not None and place is not None:
+        from pytest_cutover.run.logged import open_run_log
+
+        log = open_run_log(
+            place,
+            policy.log,
+            rootdir,
+            environ,
+            anchor,
+            environment=policy.environment,
+            now=now,
+            say=say,
+        )
     authors = find_authors(options.authors, environ, loaded.profile.change_git, rootdir) if waivers else []
     run_id = new_run_id(now)
     context = RunContext(
@@ -145,6 +163,7 @@ def prepare(
         authors=tuple(authors),
         owed=find_owed(rootdir / RUNS, policy.environment, anchor),
         guards=loaded.profile.guards,
+        log=log,
     )
     if not options.only_open:
         return context

@@ -82,7 +82,7 @@ def _confirmation(context: RunContext, path: Path, data: bytes) -> str | None:
     from pytest_cutover.sources.command import CommandSource
 
     # It has to reach the systems that hold flags and traffic; what it needs for that is in the environment.
-    environment = {k: v for k, v in os.environ.items() if k not in ("CUTOVER_KEY", "CUTOVER_KEY_PEM")}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("CUTOVER_KEY")}
     try:
         said = CommandSource().run(
             [*rule.command, str(path)], timeout_s=rule.timeout_s, env=environment, cwd=context.rootdir

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 _ORDERLY_S = 3  # the child keeps the same deadline, and ends more tidily than a signal does
 _GRACE_S = 10  # from a polite signal to SIGKILL
 _TOLD_TO_STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_KEY_VARIABLES = ("CUTOVER_KEY", "CUTOVER_KEY_PEM")
+_KEYS = "CUTOVER_KEY"
+"""How the variables begin that hold a private key, or say where one is."""
 
 
 def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], None]) -> Conclusion:
@@ -67,7 +68,7 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in environ.items()
-        if not name.startswith(("PYTHON", "PYTEST_")) and name not in _KEY_VARIABLES
+        if not name.startswith(("PYTHON", "PYTEST_", _KEYS))
     }
     # xdist's workers are started with `python -c`, which would import from the working folder first.
     return kept | {"PYTHONSAFEPATH": "1"}

@@ -61,10 +61,11 @@ MAY_IMPORT = {
     "record": VOCABULARY | {"obligation"},
     "decision": VOCABULARY | {"waiver", "obligation"},
     "files": VOCABULARY,
-    "evidence": VOCABULARY | {"strictjson", "record", "decision", "waiver", "fleet", "keys", "__init__"},
+    "evidence": VOCABULARY | {"strictjson", "record", "decision", "waiver", "fleet", "keys", "tlog", "__init__"},
     "objects": VOCABULARY | {"strictjson", "files"},
     "tlog": VOCABULARY | {"strictjson", "keys", "objects"},
-    "store": VOCABULARY | {"strictjson", "evidence", "keys", "objects", "tlog", "files"},
+    "store": VOCABULARY
+    | {"strictjson", "record", "evidence", "keys", "objects", "tlog", "files", "retention"},
     "keys": VOCABULARY | {"strictjson", "files"},
     "policy": VOCABULARY | {"strictjson", "files", "phases", "marker", "gate", "evidence", "keys"},
     "rejudge": VOCABULARY | {"decision", "waiver"},
@@ -96,7 +97,7 @@ MAY_IMPORT = {
     "run": VOCABULARY
     | {"files", "redact", "phases", "marker", "gate", "fixtures", "readings"}
     | {"record", "decision", "waiver", "obligation", "sources"}
-    | {"evidence", "keys", "policy", "service", "report", "__init__"},
+    | {"evidence", "keys", "policy", "service", "report", "objects", "tlog", "store", "__init__"},
 }
 
 

@@ -1,0 +1,131 @@
+"""Is a decision in the transparency log it belongs to? Evidence that should be logged proves nothing without its proof.
+
+What is logged is a small entry that follows from the bundle alone, so a verifier needs the bundle, the
+`.tlog-proof` beside it and the log's public key, and no log.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.evidence.verify import signed_decision, verify_bundle
+from pytest_cutover.keys.trusted import KeyState, LogPosition
+from pytest_cutover.model import LOCAL_LOG
+from pytest_cutover.reasons import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from pytest_cutover.evidence.claims import DecisionClaims
+    from pytest_cutover.evidence.verify import Verification
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.tlog.note import NoteVerifier
+    from pytest_cutover.tlog.proof import Proven
+
+PROOF_FILE = "bundle.intoto.jsonl.tlog-proof"
+"""Beside the bundle, in a run's folder and in a store."""
+
+
+def logged_entry(bundle: bytes, run_id: str, environment: str, decided_at: datetime) -> bytes:
+    """What the log holds of a bundle: its digest, and which run decided what for where."""
+    from pytest_cutover.tlog.entry import EntryKind, LogEntry
+
+    digest = hashlib.sha256(bundle).hexdigest()
+    return LogEntry(EntryKind.DECISION, digest, decided_at, run_id, environment).to_bytes()
+
+
+def verify_logged(
+    bundle: bytes,
+    report: bytes | None,
+    proof: bytes | None,
+    anchor: Anchor,
+    at: datetime | None = None,
+) -> Verification:
+    """`verify_bundle`, and whether the bundle is in the log that the policy, or the anchor, asks for.
+
+    Raises:
+        ValueError: `at` is naive.
+    """
+    proven: Proven | None = None
+    problem: EvidenceProblem | None = None
+    claims = None if proof is None else signed_decision(bundle, anchor)
+    if proof is not None and claims is not None:
+        try:
+            proven = _prove(bundle, proof, claims, anchor)
+        except EvidenceError as exc:
+            problem = EvidenceProblem(ProblemCode.LOG_PROOF, str(exc), PROOF_FILE)
+    position = None if proven is None else LogPosition(proven.checkpoint.origin, proven.index)
+    found = verify_bundle(bundle, report, anchor, at, position)
+    if found.decision is None:
+        return found
+    problems = [problem] if problem is not None else list(_held_against(found, position, anchor))
+    return replace(found, problems=(*found.problems, *problems), position=position)
+
+
+def log_verifiers(anchor: Anchor, environment: str, at: datetime) -> list[NoteVerifier]:
+    """The keys whose checkpoints count for an environment; one that was rotated only for the log as it was then."""
+    from pytest_cutover.tlog.note import NoteVerifier
+
+    return [
+        NoteVerifier(key.origin, key.public, None if key.rotated is None else key.rotated.size)
+        for key in anchor.keys
+        if key.origin is not None
+        and key.has_role("log")
+        and key.covers(environment)
+        and key.state in (KeyState.ACTIVE, KeyState.GRACE)
+        and (key.rotated is None or key.rotated.origin == key.origin)
+        and key.is_valid_at(at)
+    ]
+
+
+def _prove(bundle: bytes, proof: bytes, claims: DecisionClaims, anchor: Anchor) -> Proven:
+    from pytest_cutover.tlog.proof import verify_proof
+
+    verifiers = log_verifiers(anchor, claims.environment, claims.decided_at)
+    if not verifiers:
+        raise EvidenceError(f"no key of {anchor.where} may sign a log for {claims.environment}")
+    entry = logged_entry(bundle, claims.run_id, claims.environment, claims.decided_at)
+    return verify_proof(proof, entry, verifiers, where="the proof")
+
+
+def _held_against(
+    found: Verification, position: LogPosition | None, anchor: Anchor
+) -> Iterator[EvidenceProblem]:
+    """What is wrong with where the log holds a decision, or that no log does."""
+    judged = found.report or found.fleet
+    policy = None if judged is None else judged.policy
+    wanted = None if policy is None else policy.log
+    claims = found.decision
+    assert claims is not None  # the caller has seen one
+    if position is None:
+        if claims.shard is not None:
+            return  # never a GO: of a fleet only the merge is logged
+        names = {f.get("code") for f in claims.findings}
+        if Reason.LOG_UNAVAILABLE.code in names and not claims.is_go:
+            return  # it says so itself, and admits nothing
+        if wanted is not None:
+            message = f"decisions of {claims.environment} are in the log {wanted}, and no proof shows that this one is"
+            yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, message, PROOF_FILE)
+        elif any(v.name != LOCAL_LOG for v in log_verifiers(anchor, claims.environment, claims.decided_at)):
+            message = (
+                f"{anchor.where} names a log for {claims.environment}, and no proof shows that this is in it"
+            )
+            yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, message, PROOF_FILE)
+        return
+    if wanted is not None and position.origin != wanted:
+        message = (
+            f"decisions of {claims.environment} are in the log {wanted}, this one is in {position.origin}"
+        )
+        yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, message, PROOF_FILE)
+    seen = None if found.record is None else found.record.log
+    if seen is not None and (seen.origin != position.origin or seen.size > position.index):
+        message = (
+            f"the run saw {seen.size} entries in {seen.origin} when it began, "
+            f"and is said to be entry {position.index} of {position.origin}"
+        )
+        yield EvidenceProblem(ProblemCode.LOG_PROOF, message, PROOF_FILE)

@@ -1,0 +1,132 @@
+"""The transparency log that a run's decision goes into: seen when the run begins, appended to when it is sealed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_cutover.errors import ConfigError, EvidenceError
+from pytest_cutover.evidence.inclusion import PROOF_FILE, log_verifiers, logged_entry
+from pytest_cutover.files import read_regular
+from pytest_cutover.keys.signer import generate, load_private_key, public_path, write_new_private
+from pytest_cutover.keys.trust import LOG_KEY
+from pytest_cutover.keys.verifier import KeyKind
+from pytest_cutover.model import LOCAL_LOG, LogHead
+from pytest_cutover.objects.protocol import ObjectMissingError
+from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint
+from pytest_cutover.tlog.log import Log
+from pytest_cutover.tlog.merkle import EMPTY_ROOT, verify_consistency
+from pytest_cutover.tlog.note import NoteSigner
+from pytest_cutover.tlog.proof import parse_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from datetime import datetime
+
+    from pytest_cutover.keys.signer import PemSigner
+    from pytest_cutover.keys.trust import Anchor
+
+LOG_KEY_VARIABLE = "CUTOVER_KEY_LOG"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """The log of one run, and how it stood when the run began."""
+
+    log: Log
+    head: LogHead
+    rewritten: str | None
+    """Why it does not continue the log that an earlier decision was put into."""
+
+    def prove(self, bundle: bytes, run_id: str, environment: str, decided_at: datetime) -> bytes:
+        """Append the decision; the `.tlog-proof` that it is there.
+
+        Raises:
+            CutoverError: it could not be appended.
+        """
+        entry = logged_entry(bundle, run_id, environment, decided_at)
+        pinned = Checkpoint(self.head.origin, self.head.size, bytes.fromhex(self.head.root))
+        appended = self.log.append([entry], pinned=[pinned])
+        return self.log.prove(appended.first, signed=appended.signed)
+
+
+def open_run_log(
+    place: str,
+    origin: str,
+    rootdir: Path,
+    environ: Mapping[str, str],
+    anchor: Anchor | None,
+    *,
+    environment: str,
+    now: datetime,
+    say: Callable[[str], None],
+) -> RunLog:
+    """The log at `place`, its checkpoint verified, compared with the newest one that a run of this project saw.
+
+    Raises:
+        CutoverError: there is no key for it, or what is there cannot be read or is not that log.
+    """
+    from pytest_cutover.objects.place import open_objects
+
+    objects = open_objects(place if "://" in place else str(rootdir / place))
+    signer = NoteSigner(origin, _signer(environ, rootdir, origin, say))
+    others = [] if anchor is None else log_verifiers(anchor, environment, now)
+    verifiers = [v for v in others if v.name == origin and v.key_id != signer.verifier.key_id]
+    log = Log(objects, origin, signer, verifiers=verifiers)
+    try:
+        checkpoint = log.checkpoint()
+    except ObjectMissingError:
+        checkpoint = Checkpoint(origin, 0, EMPTY_ROOT)
+    known = [signer.verifier, *verifiers]
+    seen = next(_seen(rootdir / "var/cutover/runs", origin, known), None)
+    head = LogHead(origin, checkpoint.size, checkpoint.root.hex())
+    return RunLog(log, head, None if seen is None else _parted(log, checkpoint, *seen))
+
+
+def _signer(environ: Mapping[str, str], rootdir: Path, origin: str, say: Callable[[str], None]) -> PemSigner:
+    """The key that signs checkpoints; for a machine's own log one that is made when absent."""
+    given = environ.get(LOG_KEY_VARIABLE)
+    if given:
+        return load_private_key(Path(given), where=f"{LOG_KEY_VARIABLE} {given}")
+    path = rootdir / LOG_KEY
+    if not path.exists():
+        if origin != LOCAL_LOG:
+            raise ConfigError(
+                f"expected the key of the log {origin}, got none",
+                hint=f"set {LOG_KEY_VARIABLE} to its path; cutover keys new PATH makes one",
+            )
+        if write_new_private(path, generate(KeyKind.ED25519)):
+            say(f"made {path}, the key of this machine's transparency log")
+    signer = load_private_key(path)
+    public = public_path(path)
+    with suppress(OSError):
+        if read_regular(public) == signer.public_pem():
+            return signer
+    from pytest_cutover.files import write_atomic
+
+    write_atomic(public, signer.public_pem())
+    return signer
+
+
+def _seen(runs: Path, origin: str, verifiers: list[Any]) -> Iterator[tuple[str, Checkpoint]]:
+    """The checkpoints beside earlier decisions, newest run first; what is none of this log's is passed over."""
+    try:
+        names = sorted((path.name for path in runs.iterdir()), reverse=True)
+    except OSError:
+        return
+    for name in names:
+        with suppress(OSError, EvidenceError):
+            proof = parse_proof(read_regular(runs / name / PROOF_FILE))
+            yield name, verify_checkpoint(proof.checkpoint, verifiers, origin=origin)
+
+
+def _parted(log: Log, now: Checkpoint, run: str, seen: Checkpoint) -> str | None:
+    """Why the log of now does not go on from the one that a run saw."""
+    try:
+        proof = log.consistency(seen, now)
+        verify_consistency(seen.size, seen.root, now.size, now.root, proof)
+    except EvidenceError as exc:
+        return f"run {run} saw {seen.size} entries in {seen.origin}: {exc}"
+    return None
