@@ -30,6 +30,7 @@ VERBS = {
     "show": "show a past run again, or write its page",
     "history": "list past runs",
     "prune": "take away old runs that nobody needs any more",
+    "evidence": "keep evidence in a store, and prove that nothing is missing",
     "policy": "check, sign, verify or show a policy",
     "keys": "make or show signing keys",
     "waivers": "make, sign or show waivers of gates",

@@ -1,0 +1,64 @@
+"""`cutover evidence show`: one evidence document, for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_cutover.cli import _evidence, _store
+from pytest_cutover.model import rfc3339
+from pytest_cutover.store.document import read_document
+from pytest_cutover.store.layout import DOCUMENT, key_of
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    from pytest_cutover.objects.protocol import Held
+    from pytest_cutover.store.document import EvidenceDocument
+
+
+def declare(parser: ArgumentParser) -> None:
+    """Its arguments."""
+    parser.description = (
+        "Show the evidence document of a run. Nothing is verified: see cutover evidence verify."
+    )
+    parser.epilog = "exit codes: 0 shown, 2 unusable input, 64 usage"
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", default="latest", help="its id (default: %(default)s)"
+    )
+    _store.add_store(parser)
+    parser.add_argument("--json", action="store_true", help="print the document itself")
+
+
+def run(options: Namespace) -> int:
+    """Show it."""
+    store = _store.opened(options.store)
+    (run_id,) = _store.chosen(store, [options.run])
+    key = key_of(run_id, DOCUMENT)
+    data, held = store.read(key)
+    document = read_document(data, key)
+    if options.json:
+        sys.stdout.write(data.decode())
+    else:
+        _evidence.show(_lines(document, held))
+    return 0
+
+
+def _lines(document: EvidenceDocument, held: Held) -> Iterator[str]:
+    yield f"run      {document.run_id}"
+    yield f"claimed  {document.verdict.value} (exit {int(document.exit_code)})"
+    yield f"decided  {rfc3339(document.decided_at)}, expires {rfc3339(document.expires_at)}"
+    yield f"for      environment {document.environment}; plan {document.plan}"
+    for subject in document.subjects:
+        yield from (f"subject  {subject.name} {name}:{value}" for name, value in subject.digest.items())
+    yield f"policy   {document.policy_digest}"
+    if document.log is not None:
+        yield f"log      {document.log.origin}, entry {document.log.index}"
+    for name, parts in document.sections.items():
+        yield f"section  {name}, by {', '.join(part.gate for part in parts)}"
+    for name, file in document.files.items():
+        yield f"file     {name}  {file.bytes} bytes  {file.sha256[:16]}…"
+    until = "" if held.retain_until is None else f"LOCKED until {rfc3339(held.retain_until)}"
+    hold = "under legal hold" if held.legal_hold else ""
+    yield f"state    {', '.join(filter(None, (until, hold))) or 'WIP'}"

@@ -1,0 +1,111 @@
+"""What the actions of `cutover evidence` share: their store, their key, and words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.objects.place import open_objects
+from pytest_cutover.store.layout import DEFAULT_STORE, HISTORY, LATEST, by_run
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+    from collections.abc import Sequence
+
+    from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.objects.protocol import ObjectStore
+
+
+def add_store(parser: ArgumentParser) -> None:
+    """The option --store."""
+    parser.add_argument(
+        "--store",
+        metavar="PLACE",
+        default=DEFAULT_STORE,
+        help="where the evidence is kept (default: %(default)s)",
+    )
+
+
+def add_json(parser: ArgumentParser) -> None:
+    """The option --json."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_trust(parser: ArgumentParser) -> None:
+    """The option --trust."""
+    parser.add_argument(
+        "--trust", metavar="FILE", help="trusted keys (else CUTOVER_TRUST, else configs/trust.json)"
+    )
+
+
+def add_key(parser: ArgumentParser) -> None:
+    """The option --key."""
+    parser.add_argument(
+        "--key",
+        metavar="PATH",
+        help="private key that signs the index (else CUTOVER_KEY, CUTOVER_KEY_PEM)",
+    )
+
+
+def opened(place: str) -> ObjectStore:
+    """The store at `place`, which is there.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    store = open_objects(place)
+    if store.stat(LATEST) is None and next(iter(store.list()), None) is None:
+        raise ConfigError(f"{store.where} holds no evidence", hint="give the store with --store PLACE")
+    return store
+
+
+def runs_in(store: ObjectStore) -> dict[str, list[str]]:
+    """The runs in a store, oldest first by name, with the names of their files."""
+    return by_run(held.key for held in store.list(HISTORY))
+
+
+def signer(key: str | None) -> Signer:
+    """The key that signs the index.
+
+    Raises:
+        ConfigError: there is none, or it cannot be used.
+    """
+    import sys
+
+    from pytest_cutover.keys.signer import load_private_key, load_signer
+
+    if key is not None:
+        return load_private_key(Path(key), where=f"--key {key}")
+    found = load_signer(os.environ, Path.cwd(), option=None, say=lambda line: print(line, file=sys.stderr))
+    if found is None:
+        raise ConfigError(
+            "expected a private key to sign the index with, got none", hint="give --key PATH or CUTOVER_KEY"
+        )
+    return found
+
+
+def counted(number: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def chosen(store: ObjectStore, names: Sequence[str]) -> list[str]:
+    """The runs that are named, each once; `latest` is the one that `latest.json` names.
+
+    Raises:
+        ConfigError: the store has no such run.
+    """
+    from pytest_cutover.store.document import read_document
+
+    there = runs_in(store)
+    out = []
+    for name in names:
+        run = read_document(store.read(LATEST)[0], LATEST).run_id if name == "latest" else name
+        if run not in there:
+            raise ConfigError(
+                f"{store.where} holds no run {run!r:.80}", hint="cutover evidence list names them"
+            )
+        out.append(run)
+    return list(dict.fromkeys(out))

@@ -1,0 +1,146 @@
+"""Putting a finished run into a store: its files first, then its document, then `latest.json`.
+
+A run whose document is there has everything; a writer that was killed before leaves a run without one, and putting it
+again completes it. Writing the same again changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import ConfigError, EvidenceError
+from pytest_cutover.files import read_regular
+from pytest_cutover.objects.protocol import ABSENT, ObjectConflictError, ObjectMissingError
+from pytest_cutover.store.document import attachments_of, build_document, read_document
+from pytest_cutover.store.layout import (
+    ATTACHMENTS,
+    BUNDLE_FILE,
+    DOCUMENT,
+    HISTORY,
+    LATEST,
+    PROOF_FILE,
+    REPORT_FILE,
+    key_of,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_cutover.objects.protocol import Absent, Held, ObjectStore
+    from pytest_cutover.store.document import EvidenceDocument
+
+_ATTEMPTS = 100
+"""Writers that may move `latest.json` at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """What was put: the document, and each object of the set as the store has it."""
+
+    document: EvidenceDocument
+    objects: tuple[Held, ...]
+    is_latest: bool
+
+
+def put_run(store: ObjectStore, run_dir: Path) -> Put:
+    """Put the run in the folder `run_dir` into `store`, and move `latest.json` when it is the newest.
+
+    Several processes may do so at once. **No signature is verified**: that is for `check_store`.
+
+    Raises:
+        EvidenceError: the run is not signed or not whole; or the store holds another run of that id
+            (ObjectConflictError).
+        ConfigError: a file of the run cannot be read.
+        StoreUnavailableError: the store did not take it; putting it again goes on.
+    """
+    return put_set(store, read_set(run_dir))
+
+
+def put_set(store: ObjectStore, files: dict[str, bytes]) -> Put:
+    """The same for files that were read before, by name."""
+    data = build_document(files)
+    document = read_document(data, DOCUMENT)
+    held = []
+    for name in (*sorted(files), DOCUMENT):
+        key = key_of(document.run_id, name)
+        try:
+            held.append(store.write(key, files.get(name, data), expected=ABSENT))
+        except ObjectConflictError:
+            raise ObjectConflictError(
+                f"{store.where}: expected run {document.run_id} as it is here, {key} is another",
+                hint="evidence is never rewritten; is this the run that was put, and whole?",
+            ) from None
+    return Put(document, tuple(held), move_latest(store, document, data))
+
+
+def read_set(run_dir: Path) -> dict[str, bytes]:
+    """The files of a run that go into a store: report, bundle, proof if there is one, and attachments.
+
+    Raises:
+        ConfigError: one cannot be read.
+        EvidenceError: the report cannot be.
+    """
+    files = {name: _read(run_dir / name) for name in (REPORT_FILE, BUNDLE_FILE, PROOF_FILE)}
+    found = {name: data for name, data in files.items() if data is not None}
+    if REPORT_FILE in found:
+        for _, fields in attachments_of(found):
+            name = f"{ATTACHMENTS}{fields['file']}"
+            data = _read(run_dir / name)
+            if data is not None:
+                found[name] = data
+    return found
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return read_regular(path)
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise ConfigError(f"cannot read {path}: {exc.strerror or exc}") from None
+
+
+def move_latest(store: ObjectStore, document: EvidenceDocument, data: bytes) -> bool:
+    """Make `latest.json` a copy of the document, unless a newer one is there; whether it is this one now.
+
+    A damaged one is replaced by the newest of the history.
+
+    Raises:
+        EvidenceError: other writers were always faster.
+    """
+    for _ in range(_ATTEMPTS):
+        expected: Absent | str = ABSENT
+        try:
+            there, held = store.read(LATEST)
+            expected = held.tag
+            if there == data:
+                return True
+            if read_document(there, LATEST).order > document.order:
+                return False
+        except ObjectMissingError:
+            pass
+        except EvidenceError:
+            document, data = newest_document(store) or (document, data)
+        try:
+            store.write(LATEST, data, expected=expected)
+        except ObjectConflictError:
+            continue
+        return True
+    raise EvidenceError(f"{store.where}/{LATEST} changes all the time", hint="put the run again")
+
+
+def newest_document(store: ObjectStore) -> tuple[EvidenceDocument, bytes] | None:
+    """The document of the history that was decided last, and its bytes; None when there is none that can be read."""
+    newest: tuple[EvidenceDocument, bytes] | None = None
+    for held in store.list(HISTORY):
+        if not held.key.endswith(f"/{DOCUMENT}"):
+            continue
+        try:
+            data = store.read(held.key)[0]
+            document = read_document(data, held.key)
+        except EvidenceError:
+            continue
+        if newest is None or document.order > newest[0].order:
+            newest = document, data
+    return newest

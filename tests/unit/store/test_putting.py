@@ -1,0 +1,242 @@
+"""Runs put into a store: whole, once, by several writers, and nothing half after a failure."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pytest_cutover.errors import ConfigError, EvidenceError
+from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.objects.protocol import (
+    ABSENT,
+    ObjectConflictError,
+    ObjectMissingError,
+    StoreUnavailableError,
+)
+from pytest_cutover.store.document import build_document, read_document
+from pytest_cutover.store.putting import put_run, put_set
+from tests.unit.store.stores import files_at, filled, run_at
+
+VECTOR = Path(__file__).parents[2] / "vectors/evidence-1"
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FolderObjects(tmp_path / "evidence")
+
+
+def latest(store):
+    return read_document(store.read("latest.json")[0], "latest.json").run_id
+
+
+class TestPutRun:
+    def test_every_file_of_the_set_and_the_document_are_there(self, store, tmp_path):
+        run = run_at(0)
+        put = put_run(store, run.write(tmp_path / "run"))
+
+        files = run.files()
+        expected = {**files, "evidence.json": build_document(files)}
+        assert {h.key for h in store.list("history/")} == {f"history/{run.run_id}/{n}" for n in expected}
+        for name, data in expected.items():
+            assert store.read(f"history/{run.run_id}/{name}")[0] == data
+        assert store.read("latest.json")[0] == expected["evidence.json"]
+        assert put.is_latest
+        assert put.document.run_id == run.run_id
+        assert [h.key.rpartition("/")[2] for h in put.objects][-1] == "evidence.json"
+
+    def test_other_files_of_the_folder_stay_there(self, store, tmp_path):
+        folder = run_at(0).write(tmp_path / "run")
+        (folder / "journal.jsonl").write_bytes(b"{}")
+        (folder / "attachments" / "unnamed").write_bytes(b"x")
+
+        put_run(store, folder)
+
+        names = {h.key.rpartition("/")[2] for h in store.list()}
+        assert "journal.jsonl" not in names
+        assert "unnamed" not in names
+
+    def test_putting_it_again_changes_nothing(self, store, tmp_path):
+        folder = run_at(0).write(tmp_path / "run")
+        first = put_run(store, folder)
+        before = [(h.key, h.tag) for h in store.list()]
+
+        assert put_run(store, folder) == first
+        assert [(h.key, h.tag) for h in store.list()] == before
+
+    def test_old_evidence_can_be_put(self, store):
+        put = put_run(store, VECTOR)
+
+        assert set(put.document.files) == {"bundle.intoto.jsonl", "report.json"}
+
+    def test_another_run_of_that_id_is_refused(self, store):
+        put_set(store, files_at(0))
+
+        with pytest.raises(
+            ObjectConflictError, match=r"expected run .* as it is here, .* is another"
+        ) as caught:
+            put_set(store, run_at(0, title="Something else").files())
+        assert "never rewritten" in str(caught.value.hint)
+
+    def test_an_unsigned_run_is_refused_and_nothing_is_written(self, store, tmp_path):
+        folder = run_at(0).write(tmp_path / "run")
+        (folder / "bundle.intoto.jsonl").unlink()
+
+        with pytest.raises(EvidenceError, match="expected a decided and signed run"):
+            put_run(store, folder)
+        assert list(store.list()) == []
+
+    def test_a_missing_attachment_is_said_and_nothing_is_written(self, store, tmp_path):
+        folder = run_at(0).write(tmp_path / "run")
+        next((folder / "attachments").iterdir()).unlink()
+
+        with pytest.raises(EvidenceError, match="expected the attachment"):
+            put_run(store, folder)
+        assert list(store.list()) == []
+
+    def test_a_link_is_not_followed(self, store, tmp_path):
+        folder = run_at(0).write(tmp_path / "run")
+        (folder / "report.json").rename(tmp_path / "report.json")
+        (folder / "report.json").symlink_to(tmp_path / "report.json")
+
+        with pytest.raises(ConfigError, match="cannot read"):
+            put_run(store, folder)
+
+
+class TestLatest:
+    def test_it_is_the_run_that_was_decided_last(self, store):
+        for number in (1, 2, 0):
+            put = put_set(store, files_at(number))
+            assert put.is_latest is (number > 0)
+
+        assert latest(store) == run_at(2).run_id
+
+    def test_a_damaged_one_is_replaced_by_the_newest_of_the_history(self, store):
+        for number in (0, 2):
+            put_set(store, files_at(number))
+        (Path(store.where) / "latest.json").write_bytes(b"{")
+
+        put_set(store, files_at(1))
+
+        assert latest(store) == run_at(2).run_id
+
+    def test_another_writer_in_between_is_looked_at_again(self, store, monkeypatch):
+        put_set(store, files_at(0))
+        write = store.write
+
+        def beaten(key, data, *, expected):
+            if key == "latest.json" and expected is not ABSENT:
+                monkeypatch.undo()
+                put_set(store, files_at(2))
+            return write(key, data, expected=expected)
+
+        monkeypatch.setattr(store, "write", beaten)
+        put = put_set(store, files_at(1))
+
+        assert not put.is_latest
+        assert latest(store) == run_at(2).run_id
+
+
+def _put(path, number):
+    put_set(FolderObjects(path), files_at(number))
+
+
+class TestSeveralProcesses:
+    def test_every_run_is_whole_and_the_newest_is_latest(self, tmp_path):
+        numbers = range(6)
+        for number in numbers:
+            files_at(number)
+        context = multiprocessing.get_context("fork")
+        running = [context.Process(target=_put, args=(tmp_path, number)) for number in (*numbers, *numbers)]
+        for process in running:
+            process.start()
+        for process in running:
+            process.join(60)
+
+        assert [process.exitcode for process in running] == [0] * 12
+        store = FolderObjects(tmp_path)
+        for number in numbers:
+            for name, data in files_at(number).items():
+                assert store.read(f"history/{run_at(number).run_id}/{name}")[0] == data
+        assert latest(store) == run_at(5).run_id
+
+
+class TestFaults:
+    def test_whichever_call_fails_the_run_can_be_put_again(self, tmp_path, monkeypatch):
+        """A full disk leaves files that are whole, no document without its files, and the old latest.json."""
+        calls = self._calls(tmp_path / "counted", monkeypatch)
+        assert calls > 10
+        for failing in range(calls):
+            store = filled(tmp_path / str(failing), [0])
+            self._fail(monkeypatch, failing)
+            with pytest.raises(StoreUnavailableError, match="No space left"):
+                put_set(store, files_at(1))
+            monkeypatch.undo()
+
+            self._is_sound(store)
+            assert put_set(store, files_at(1)).is_latest
+            assert latest(store) == run_at(1).run_id
+
+    def _calls(self, folder, monkeypatch):
+        store = filled(folder, [0])
+        count = [0]
+        real = os.fsync
+        monkeypatch.setattr(os, "fsync", lambda fd: (count.__setitem__(0, count[0] + 1), real(fd)))
+        put_set(store, files_at(1))
+        monkeypatch.undo()
+        return count[0]
+
+    def _fail(self, monkeypatch, failing):
+        count = [0]
+        real = os.fsync
+
+        def fsync(fd):
+            count[0] += 1
+            if count[0] > failing:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(fd)
+
+        monkeypatch.setattr(os, "fsync", fsync)
+
+    def _is_sound(self, store):
+        run = run_at(1).run_id
+        files = files_at(1)
+        for name, data in files.items():
+            try:
+                assert store.read(f"history/{run}/{name}")[0] == data
+            except ObjectMissingError:
+                assert store.stat(f"history/{run}/evidence.json") is None
+        assert latest(store) in (run_at(0).run_id, run)
+
+    @pytest.mark.parametrize("at", [1, 4, 9, 12])
+    def test_a_killed_writer_leaves_nothing_half(self, tmp_path, at):
+        store = filled(tmp_path / "store", [0])
+        folder = run_at(1).write(tmp_path / "run")
+        code = (
+            "import os, sys\nfrom pathlib import Path\n"
+            "from pytest_cutover.objects.folder import FolderObjects\n"
+            "from pytest_cutover.store.putting import put_run\n"
+            "left, real = [int(sys.argv[3])], os.fsync\n"
+            "def fsync(fd):\n    left[0] -= 1\n    os.kill(os.getpid(), 9) if left[0] == 0 else real(fd)\n"
+            "os.fsync = fsync\nput_run(FolderObjects(Path(sys.argv[1])), Path(sys.argv[2]))"
+        )
+        done = subprocess.run([sys.executable, "-c", code, store.where, str(folder), str(at)], check=False)
+
+        assert done.returncode == -9
+        again = FolderObjects(Path(store.where))
+        for name, data in run_at(1).files().items():
+            held = again.stat(f"history/{run_at(1).run_id}/{name}")
+            assert held is None or again.read(held.key)[0] == data
+        assert put_run(again, folder).is_latest
+
+
+def test_a_store_that_is_no_folder_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises((EvidenceError, StoreUnavailableError)):
+        put_set(FolderObjects(tmp_path / "file"), files_at(0))
