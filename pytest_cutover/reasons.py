@@ -419,6 +419,16 @@ class Reason(Enum):
         Weight.UNPROVEN,
         "No key that may sign policies has signed this policy as it stands.",
     )
+    POLICY_THRESHOLD = (
+        "policy.threshold",
+        Weight.UNPROVEN,
+        "Fewer persons have signed the policy than the trust file asks for.",
+    )
+    POLICY_OUTDATED = (
+        "policy.outdated",
+        Weight.UNPROVEN,
+        "The policy is older than the lowest version that counts.",
+    )
     POLICY_EXPIRED = ("policy.expired", Weight.UNPROVEN, "The policy's own end date has passed.")
     POLICY_CHANGED = (
         "policy.changed",

@@ -14,7 +14,7 @@ from pytest_cutover.errors import ConfigError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.policy.issues import Issue
@@ -48,6 +48,9 @@ def _parser() -> argparse.ArgumentParser:
         action.add_argument(
             "--trust", metavar="FILE", help="trusted keys (otherwise CUTOVER_TRUST, configs/trust.json)"
         )
+    sign.add_argument(
+        "--add", action="store_true", help="add a signature to those of others, in place of signing anew"
+    )
     sign.add_argument("--key", metavar="PATH", help="private key (otherwise CUTOVER_KEY, CUTOVER_KEY_PEM)")
     show.add_argument("--plan", metavar="NAME", help="a plan of the policy (otherwise all of them)")
     show.add_argument("--json", action="store_true", help="print one JSON document")
@@ -105,7 +108,7 @@ def _sign(options: argparse.Namespace) -> int:
     from pytest_cutover.files import write_atomic
     from pytest_cutover.policy.issues import PolicyError
     from pytest_cutover.policy.load import read_policy, shown_path
-    from pytest_cutover.policy.signature import envelope_path, sign_policy
+    from pytest_cutover.policy.signature import envelope_path
 
     try:
         file = read_policy(options.file, now=datetime.now(UTC))
@@ -115,12 +118,27 @@ def _sign(options: argparse.Namespace) -> int:
         return NO
     signer = _signer(options.key)
     beside = envelope_path(options.file)
-    write_atomic(beside, sign_policy(file.raw, signer))
+    write_atomic(beside, _signed(options, file, signer))
     print(f"signed  {file.located.name} ({file.digest})")
     print(f"wrote   {shown_path(beside)}")
     print(f"keyid   {signer.keyid}")
     _print_trust(file, signer)
     return YES
+
+
+def _signed(options: argparse.Namespace, file: PolicyFile, signer: Signer) -> bytes:
+    """The envelope with this signature: alone, or beside those of others."""
+    from pytest_cutover.errors import EvidenceError
+    from pytest_cutover.policy.load import read_envelope
+    from pytest_cutover.policy.signature import sign_policy, sign_policy_too
+
+    if not options.add:
+        return sign_policy(file.raw, signer)
+    try:
+        return sign_policy_too(file.raw, read_envelope(options.file), signer)
+    except EvidenceError as exc:
+        hint = "without --add the policy is signed anew, by this key alone"
+        raise ConfigError(f"{file.located.name}: {exc}", hint=hint) from None
 
 
 def _signer(key: str | None) -> Signer:
@@ -144,7 +162,7 @@ def _print_trust(file: PolicyFile, signer: Signer) -> None:
 
     anchor = find_anchor(None, os.environ, Path())
     if anchor is not None and any(k.keyid == signer.keyid and k.has_role("policy") for k in anchor.keys):
-        print(f"trusted by {anchor.where}")
+        print(f"trusted by {anchor.where}; cutover policy verify says whether that is enough")
         return
     public = load_public_key(signer.public_pem().decode("ascii"), where="the signing key")
     entry = trust_entry(public, name=f"policy key of {file.document.name}", roles=("policy",))
@@ -170,10 +188,21 @@ def _verify(options: argparse.Namespace) -> int:
     for report in dict.fromkeys(reports.values()):
         where = ", ".join(n for n, r in reports.items() if r == report)
         print(f"  {report.state.value.upper()} for {where}: {report.detail}")
-        for line in (report.proves, f"hint: {report.hint}" if report.hint else None):
-            if line:
-                print(f"    {line}")
+        for line in _who(report):
+            print(f"    {line}")
     return YES if all(r.state is PolicySignature.TRUSTED for r in reports.values()) else NO
+
+
+def _who(report: SignatureReport) -> Iterator[str]:
+    """Who has signed, who could and has not, what that proves, and what to do."""
+    for key in report.signers:
+        yield f"signed   {key.person or 'nobody by name'}: {key.name} ({key.keyid[:16]}…)"
+    for key in report.missing:
+        yield f"missing  {key.person}: {key.name} ({key.keyid[:16]}…)"
+    if report.proves is not None:
+        yield report.proves
+    if report.hint is not None:
+        yield f"hint: {report.hint}"
 
 
 def _report(options: argparse.Namespace, file: PolicyFile, environment: str) -> SignatureReport:
@@ -192,6 +221,8 @@ def _report(options: argparse.Namespace, file: PolicyFile, environment: str) -> 
         file.raw,
         read_envelope(options.file),
         find_anchor(options.trust, os.environ, Path()),
+        name=file.document.name,
+        version=file.document.version,
         environment=environment,
         development_key=development,
         now=datetime.now(UTC),

@@ -16,8 +16,7 @@ from pytest_cutover.cli._evidence import add_time, anchor, read, show
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.envelope import (
     STATEMENT_TYPE,
-    Envelope,
-    Signature,
+    add_signature,
     format_envelope,
     read_foreign_envelope,
     sign_envelope,
@@ -238,10 +237,7 @@ def _sign(options: argparse.Namespace) -> int:
     signer = _signer(options.key)
     envelope = read_foreign_envelope(read(options.file))
     waiver = read_waiver(envelope.payload)
-    if any(s.keyid == signer.keyid for s in envelope.signatures):
-        raise ConfigError(f"{options.file} carries a signature of this key already")
-    signature = Signature(signer.keyid, signer.sign(envelope.message()))
-    signed = Envelope(envelope.payload_type, envelope.payload, (*envelope.signatures, signature))
+    signed = add_signature(envelope, signer)
     write_atomic(options.file, format_envelope(signed) + b"\n")
     show([f"{options.file}: {waiver.ticket}, {waiver.gate}: {len(signed.signatures)} signatures"])
     return 0

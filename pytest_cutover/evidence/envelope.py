@@ -98,6 +98,20 @@ def sign_envelope(
     return format_envelope(Envelope(payload_type, payload, signatures))
 
 
+def add_signature(envelope: Envelope, signer: EnvelopeSigner) -> Envelope:
+    """The envelope with one more signature.
+
+    Raises:
+        EvidenceError: it carries one of this key already, or as many as an envelope may.
+    """
+    if any(s.keyid == signer.keyid for s in envelope.signatures):
+        raise EvidenceError(f"it carries a signature of key {_short_id(signer.keyid)} already")
+    if len(envelope.signatures) >= MAX_SIGNATURES:
+        raise EvidenceError(f"it carries {MAX_SIGNATURES} signatures already, which is the most there may be")
+    added = Signature(signer.keyid, signer.sign(envelope.message()))
+    return Envelope(envelope.payload_type, envelope.payload, (*envelope.signatures, added))
+
+
 def format_envelope(envelope: Envelope) -> bytes:
     """The one canonical line for `envelope`, without a newline; a missing keyid stays missing."""
     signatures = []

@@ -39,6 +39,8 @@ _HINTS = {
     Reason.SHARD_FOREIGN: "--shard NAME, as the policy spells it",
     Reason.POLICY_EMPTY: "name gates under requires",
     Reason.POLICY_UNTRUSTED: "sign it again, or give the right --trust",
+    Reason.POLICY_THRESHOLD: "cutover policy sign FILE --add; cutover policy verify FILE says who is missing",
+    Reason.POLICY_OUTDATED: "take the policy that is in force",
     Reason.POLICY_EXPIRED: "set a new end date, and sign it again",
 }
 

@@ -115,6 +115,8 @@ def load_policy(
         file.raw,
         envelope,
         anchor,
+        name=file.document.name,
+        version=file.document.version,
         environment=environment,
         development_key=settings["development_key"],
         now=now,

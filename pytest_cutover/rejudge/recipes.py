@@ -481,6 +481,8 @@ _RECIPES: dict[Reason, Callable[[Case, Finding], Proposal | None]] = {
     Reason.SECTION_MISSING: _section,
     Reason.POLICY_UNSIGNED: _signature,
     Reason.POLICY_UNTRUSTED: _signature,
+    Reason.POLICY_THRESHOLD: _signature,
+    Reason.POLICY_OUTDATED: _signature,
     Reason.POLICY_EXPIRED: _expired,
     Reason.POLICY_CHANGED: _policy_changed,
     Reason.POLICY_EMPTY: _policy_empty,

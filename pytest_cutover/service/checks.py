@@ -181,6 +181,8 @@ def policy_signature(config: ServiceConfig) -> CheckResult:
         file.raw,
         read_envelope(config.policy),
         find_anchor(None, config.environ, config.rootdir),
+        name=file.document.name,
+        version=file.document.version,
         environment=SANDBOX,
         development_key=True,
         now=datetime.now(UTC),

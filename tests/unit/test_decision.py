@@ -193,6 +193,8 @@ SCENARIOS: dict[Reason, Callable[[], Decision]] = {
         signature=PolicySignature.UNSIGNED,
     ),
     Reason.POLICY_UNTRUSTED: lambda: decision(clean_run(), signature=PolicySignature.UNTRUSTED),
+    Reason.POLICY_THRESHOLD: lambda: decision(clean_run(), signature=PolicySignature.THRESHOLD),
+    Reason.POLICY_OUTDATED: lambda: decision(clean_run(), signature=PolicySignature.OUTDATED),
     Reason.POLICY_EXPIRED: lambda: decision(clean_run(), expires_at=NOW),
     Reason.POLICY_CHANGED: lambda: decision(clean_run(), digest="sha256:" + "e" * 64),
     Reason.POLICY_EMPTY: lambda: decision(clean_run(), requires=()),

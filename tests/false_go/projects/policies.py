@@ -49,6 +49,61 @@ def sign_then_change(workshop: Workshop) -> None:
     path.write_text(path.read_text().replace('"at_most": 1', '"at_most": 9'))
 
 
+def trust(workshop: Workshop, *keys: tuple[str, str], **more: Any) -> None:
+    """Let the run trust these keys (file, person) for policies too, and what else stands in such a file."""
+    document = json.loads(workshop.keys.trust.read_text())
+    known = {entry["name"]: entry for entry in document["keys"]}
+    del known["policy"]
+    for name, person in keys:
+        arguments = ("keys", "new", name, "--name", name, "--role", "policy", "--person", person)
+        known[name] = json.loads(workshop.cutover(*arguments).stdout)
+    path = workshop.root.parent / "trust.json"
+    path.write_text(json.dumps({**document, "keys": list(known.values()), **more}))
+    workshop.env["CUTOVER_TRUST"] = str(path)
+
+
+def sign_with(workshop: Workshop, *names: str) -> None:
+    """Sign the policy with one key after the other."""
+    for at, name in enumerate(names):
+        done = workshop.cutover("policy", "sign", POLICY, "--key", name, *(["--add"] if at else []))
+        assert done.returncode == 0, done.stderr
+
+
+def one_of_two(workshop: Workshop) -> None:
+    trust(workshop, ("ada.pem", "Ada"), ("grace.pem", "Grace"), thresholds={"policy": {"persons": 2}})
+    sign_with(workshop, "ada.pem")
+
+
+def one_person_with_two_keys(workshop: Workshop) -> None:
+    trust(workshop, ("ada.pem", "Ada"), ("second.pem", "Ada"), thresholds={"policy": {"persons": 2}})
+    sign_with(workshop, "ada.pem", "second.pem")
+
+
+def below_the_floor(workshop: Workshop) -> None:
+    """Signed, by somebody who may; and a newer version is in force."""
+    trust(workshop, ("ada.pem", "Ada"), policies={"lies": {"min_version": 2}})
+    sign_with(workshop, "ada.pem")
+
+
+def below_the_floor_unsigned(workshop: Workshop) -> None:
+    """The same in the sandbox, and the signature taken away, where an unsigned policy would do."""
+    trust(workshop, ("ada.pem", "Ada"), policies={"lies": {"min_version": 2}})
+
+
+def rotated_after_signing(workshop: Workshop) -> None:
+    """The key was rotated, and nothing shows that the policy was signed before."""
+    trust(workshop, ("ada.pem", "Ada"))
+    sign_with(workshop, "ada.pem")
+    path = workshop.root.parent / "trust.json"
+    document = json.loads(path.read_text())
+    document["keys"][-1] |= {
+        "state": "grace",
+        "rotated": {"origin": "log.example.org", "size": 5, "at": "2020-01-01T00:00:00Z"},
+        "grace_until": "2999-01-01T00:00:00Z",
+    }
+    path.write_text(json.dumps(document))
+
+
 def use_development_key(workshop: Workshop) -> None:
     """Sign the policy properly; the run finds no key and makes a development one."""
     sign(workshop)
@@ -123,6 +178,58 @@ LIES = (
         unproven("policy.untrusted"),
         policy=STAGING,
         prepare=sign_with_decision_key,
+        keyed=True,
+        modes=VARIANT,
+        reduced=ONCE,
+    ),
+    LyingRun(
+        "policy-one-of-two",
+        "one of the two persons that it takes has signed the policy",
+        ONE,
+        unproven("policy.threshold"),
+        policy=STAGING,
+        prepare=one_of_two,
+        keyed=True,
+    ),
+    LyingRun(
+        "policy-one-person-twice",
+        "one person has signed it with two keys",
+        ONE,
+        unproven("policy.threshold"),
+        policy=STAGING,
+        prepare=one_person_with_two_keys,
+        keyed=True,
+        modes=VARIANT,
+        reduced=ONCE,
+    ),
+    LyingRun(
+        "policy-outdated",
+        "an older version of the policy, signed as it should be",
+        ONE,
+        unproven("policy.outdated"),
+        policy=STAGING,
+        prepare=below_the_floor,
+        keyed=True,
+        modes=VARIANT,
+        reduced=ONCE,
+    ),
+    LyingRun(
+        "policy-outdated-unsigned",
+        "the same in the sandbox, its signature taken away",
+        ONE,
+        unproven("policy.outdated"),
+        prepare=below_the_floor_unsigned,
+        keyed=True,
+        modes=VARIANT,
+        reduced=ONCE,
+    ),
+    LyingRun(
+        "policy-rotated-key",
+        "signed with a key that was rotated, and no log shows that this was before",
+        ONE,
+        unproven("policy.untrusted"),
+        policy=STAGING,
+        prepare=rotated_after_signing,
         keyed=True,
         modes=VARIANT,
         reduced=ONCE,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_cutover.cli import main
-from pytest_cutover.keys.signer import generate
+from pytest_cutover.keys.signer import generate, load_private_key
 from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.keys.verifier import KeyKind
 from tests.unit.policy.documents import GOOD, changed, signer, text_of
@@ -192,6 +192,50 @@ class TestVerify:
 
         assert policy("verify", "--trust", str(trust(project, signer()))) == 1
         assert "changed after it was signed" in capsys.readouterr().out
+
+    def test_says_who_signed_and_who_is_missing(self, project: Path, capsys: Capture) -> None:
+        keys = [project / "ada.pem", project / "grace.pem"]
+        entries = []
+        for path in keys:
+            key_file(project).rename(path)
+            public = load_private_key(path).public
+            entries.append(
+                trust_entry(public, name=f"{path.stem}'s key", roles=("policy",), person=path.stem.title())
+            )
+        document = {"format": 1, "keys": entries, "thresholds": {"policy": {"persons": 2}}}
+        (project / "configs" / "trust.json").write_text(json.dumps(document))
+        ada, grace = map(str, keys)
+
+        assert policy("sign", "--key", ada) == 0
+        assert policy("verify") == 1
+        out = capsys.readouterr().out
+        assert "THRESHOLD for sandbox, prod: expected signatures of 2 persons" in out
+        assert re.search(r"signed   Ada: ada's key \([0-9a-f]{16}…\)\n +missing  Grace: grace's key", out)
+        assert policy("sign", "--add", "--key", grace) == 0
+        assert policy("verify") == 0
+        assert "missing" not in capsys.readouterr().out
+        assert policy("sign", "--add", "--key", grace) == 2
+        assert "already" in capsys.readouterr().err
+
+    def test_adding_to_nothing_or_to_another_policy_is_2(self, project: Path, capsys: Capture) -> None:
+        key = str(key_file(project))
+
+        assert policy("sign", "--add", "--key", key) == 2
+        assert policy("sign", "--key", key) == 0
+        before = (project / "configs" / "policy.json.dsse").read_bytes()
+        put(project, changed((("version",), 4)))
+        assert policy("sign", "--add", "--key", key) == 2
+        assert "without --add the policy is signed anew" in capsys.readouterr().err
+        assert (project / "configs" / "policy.json.dsse").read_bytes() == before
+
+    def test_an_outdated_one_is_1(self, project: Path, capsys: Capture) -> None:
+        self.sign(project)
+        path = project / "configs" / "trust.json"
+        entry = trust_entry(load_private_key(project / "release.pem").public, name="x", roles=("policy",))
+        path.write_text(json.dumps({"format": 1, "keys": [entry], "policies": {"shop": {"min_version": 4}}}))
+
+        assert policy("verify") == 1
+        assert "OUTDATED for sandbox, prod: version 3 of shop is outdated" in capsys.readouterr().out
 
     def test_an_unusable_trust_file_is_2(self, project: Path) -> None:
         assert policy("verify", "--trust", "nowhere.json") == 2

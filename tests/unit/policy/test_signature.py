@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +11,18 @@ import pytest
 from securesystemslib.dsse import Envelope as ForeignEnvelope
 from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined] # public, re-exported without __all__
 
+from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import POLICY_TYPE, read_envelope, sign_envelope
 from pytest_cutover.keys.trust import Anchor, AnchorSource
+from pytest_cutover.keys.trusted import KeyState, LogPosition, Rotation
 from pytest_cutover.model import PolicySignature
-from pytest_cutover.policy.signature import SignatureReport, envelope_path, sign_policy, verify_policy
+from pytest_cutover.policy.signature import (
+    SignatureReport,
+    envelope_path,
+    sign_policy,
+    sign_policy_too,
+    verify_policy,
+)
 from tests.unit.policy.documents import NOW, anchor, signer
 
 if TYPE_CHECKING:
@@ -31,9 +40,21 @@ def verify(
     environment: str = "prod",
     development_key: bool = False,
     now: datetime = NOW,
+    version: int = 3,
+    position: LogPosition | None = None,
+    floor: int = 0,
 ) -> SignatureReport:
     return verify_policy(
-        raw, envelope, trusted, environment=environment, development_key=development_key, now=now
+        raw,
+        envelope,
+        trusted,
+        name="shop",
+        version=version,
+        environment=environment,
+        development_key=development_key,
+        now=now,
+        position=position,
+        floor=floor,
     )
 
 
@@ -151,3 +172,122 @@ class TestVerifyPolicy:
             changed = bytearray(RAW)
             changed[at // 8] ^= 1 << at % 8
             assert verify(envelope, anchor(KEY), raw=bytes(changed)).state is PolicySignature.UNTRUSTED
+
+
+SECOND, THIRD = signer(), signer()
+
+
+def persons(*names: str | None, threshold: int = 2) -> Anchor:
+    """The first keys, each of that person, and how many persons it takes."""
+    keys = zip((KEY, SECOND, THIRD), names, strict=False)
+    trusted = tuple(replace(anchor(k).keys[0], name=f"key {i}", person=p) for i, (k, p) in enumerate(keys))
+    return replace(anchor(KEY), keys=trusted, thresholds={"policy": threshold})
+
+
+class TestSeveralPersons:
+    BOTH = sign_policy_too(RAW, sign_policy(RAW, KEY), SECOND)
+
+    def test_two_persons_are_two(self) -> None:
+        report = verify(self.BOTH, persons("Ada", "Grace"))
+
+        assert report.state is PolicySignature.TRUSTED
+        assert [k.person for k in report.signers] == ["Ada", "Grace"]
+        assert report.missing == ()
+
+    @pytest.mark.parametrize(
+        ("envelope", "names"),
+        [
+            (sign_policy(RAW, KEY), ("Ada", "Grace")),
+            (BOTH, ("Ada", "Ada")),
+            (BOTH, ("Ada", None)),
+            (BOTH, (None, None)),
+            (BOTH, ("Ada",)),
+            (sign_policy_too(RAW, BOTH, THIRD), ("Ada", "Ada", "Ada")),
+        ],
+    )
+    def test_fewer_are_too_few(self, envelope: bytes, names: tuple[str | None, ...]) -> None:
+        report = verify(envelope, persons(*names))
+
+        assert report.state is PolicySignature.THRESHOLD
+        assert "expected signatures of 2 persons in role policy" in report.detail
+        assert report.carried
+
+    def test_it_says_who_is_missing(self) -> None:
+        report = verify(sign_policy(RAW, KEY), persons("Ada", "Grace", "Linus"))
+
+        assert [k.person for k in report.missing] == ["Grace", "Linus"]
+        assert report.hint is not None
+        assert report.hint.startswith("cutover policy sign FILE --add, with one of: key 1 (")
+
+    def test_a_signature_twice_is_one(self) -> None:
+        twice = sign_envelope(RAW, POLICY_TYPE, [KEY, KEY])
+
+        assert verify(twice, persons("Ada", "Grace")).state is PolicySignature.THRESHOLD
+
+    def test_an_expired_key_is_nobody(self) -> None:
+        trust = persons("Ada", "Grace")
+        late = replace(trust.keys[1], not_after=NOW - timedelta(seconds=1))
+
+        report = verify(self.BOTH, replace(trust, keys=(trust.keys[0], late)))
+
+        assert report.state is PolicySignature.THRESHOLD
+
+    def test_another_signature_needs_the_same_bytes_and_another_key(self) -> None:
+        with pytest.raises(EvidenceError, match="nobody has signed"):
+            sign_policy_too(RAW, None, SECOND)
+        with pytest.raises(EvidenceError, match="changed after it was signed"):
+            sign_policy_too(RAW + b" ", self.BOTH, THIRD)
+        with pytest.raises(EvidenceError, match=r"carries a signature of key .* already"):
+            sign_policy_too(RAW, self.BOTH, SECOND)
+        with pytest.raises(EvidenceError, match="changed after it was signed"):
+            sign_policy_too(RAW, sign_envelope(RAW, "application/json", KEY), SECOND)
+
+
+class TestRotatedKey:
+    GRACE = replace(
+        anchor(KEY).keys[0],
+        state=KeyState.GRACE,
+        rotated=Rotation("log", 5, NOW),
+        grace_until=NOW + timedelta(days=1),
+    )
+
+    @pytest.mark.parametrize(
+        ("position", "state"),
+        [
+            (LogPosition("log", 4), PolicySignature.TRUSTED),
+            (LogPosition("log", 5), PolicySignature.UNTRUSTED),
+            (None, PolicySignature.UNTRUSTED),
+        ],
+    )
+    def test_counts_for_what_the_log_held_before(
+        self, position: LogPosition | None, state: PolicySignature
+    ) -> None:
+        trust = replace(anchor(KEY), keys=(self.GRACE,))
+
+        assert verify(sign_policy(RAW, KEY), trust, position=position).state is state
+
+
+class TestFloor:
+    def test_an_older_version_is_outdated_whoever_signed_it(self) -> None:
+        trust = replace(anchor(KEY), floors={"shop": 4})
+
+        assert verify(sign_policy(RAW, KEY), trust).state is PolicySignature.OUTDATED
+        assert verify(sign_policy(RAW, KEY), trust, version=4).state is PolicySignature.TRUSTED
+        assert verify(sign_policy(RAW, KEY), trust, version=4, floor=5).state is PolicySignature.OUTDATED
+
+    def test_taking_the_signature_away_does_not_make_it_younger(self) -> None:
+        """An unsigned policy is enough in the sandbox; one that is outdated is not."""
+        trust = replace(anchor(KEY), floors={"shop": 4})
+
+        assert verify(None, trust, environment="sandbox").state is PolicySignature.OUTDATED
+        assert verify(None, None, floor=4).state is PolicySignature.OUTDATED
+
+    def test_of_another_policy_it_is_not(self) -> None:
+        trust = replace(anchor(KEY), floors={"another": 4})
+
+        assert verify(sign_policy(RAW, KEY), trust).state is PolicySignature.TRUSTED
+
+    def test_what_nobody_trusted_signed_stays_that(self) -> None:
+        trust = replace(anchor(KEY), floors={"shop": 4})
+
+        assert verify(sign_policy(RAW, SECOND), trust).state is PolicySignature.UNTRUSTED

@@ -138,6 +138,8 @@ SCENARIOS = {
     "section.missing": case(sections=("perf", "judges")),
     "policy.unsigned": case([PRODUCTION, *clean_run()[1:]], signature=PolicySignature.UNSIGNED, **STAGING),
     "policy.untrusted": case(signature=PolicySignature.UNTRUSTED),
+    "policy.threshold": case(signature=PolicySignature.THRESHOLD),
+    "policy.outdated": case(signature=PolicySignature.OUTDATED),
     "policy.expired": case(expires_at=NOW - timedelta(days=1)),
     "policy.changed": case(digest=PINNED),
     "policy.empty": case(requires=()),
