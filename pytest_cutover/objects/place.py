@@ -1,4 +1,4 @@
-"""How a place for objects is named everywhere: the path of a folder."""
+"""How a place for objects is named everywhere: the path of a folder, or `s3://bucket/prefix`."""
 
 from __future__ import annotations
 
@@ -14,19 +14,40 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def open_objects(text: str) -> ObjectStore:
+_S3 = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<prefix>.*?))?/?", re.DOTALL)
+"""Names of buckets: Amazon S3, User Guide, "Bucket naming rules"."""
+
+
+def open_objects(text: str, *, endpoint: str | None = None, region: str | None = None) -> ObjectStore:
     """The store that `text` names; nothing is made or asked yet.
+
+    `endpoint` and `region` are those of an S3 bucket; else the environment and the AWS profile name them.
 
     Raises:
         ConfigError: no such place can be used.
+        MissingExtraError: it is a bucket, and boto3 is not installed.
     """
     if not text.strip() or "\0" in text:
-        raise ConfigError(f"expected the path of a folder, got {text!r}")
+        raise ConfigError(f"expected the path of a folder or s3://bucket/prefix, got {text!r}")
     if _SCHEME.match(text):
-        raise ConfigError(f"expected the path of a folder, got {text!r:.200}")
+        return _open_s3(text, endpoint, region)
     path = Path(text)
     if path.exists() and not path.is_dir():
         raise ConfigError(f"expected a folder, {path} is a file")
     from pytest_cutover.objects.folder import FolderObjects
 
     return FolderObjects(path)
+
+
+def _open_s3(text: str, endpoint: str | None, region: str | None) -> ObjectStore:
+    match = _S3.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"expected the path of a folder or s3://bucket/prefix, got {text!r:.200}")
+    from pytest_cutover.objects.names import check_key
+    from pytest_cutover.objects.s3 import S3Objects
+    from pytest_cutover.objects.s3_client import s3_client
+
+    prefix = match["prefix"] or ""
+    if prefix:
+        check_key(prefix)
+    return S3Objects(s3_client(endpoint=endpoint, region=region), match["bucket"], prefix)
