@@ -257,6 +257,12 @@ class Reason(Enum):
         "The evidence could not be written; a decision nobody can check is no GO.",
     )
 
+    EVIDENCE_NOT_STORED = (
+        "evidence.not-stored",
+        Weight.UNPROVEN,
+        "The policy asks for an evidence store, and the evidence could not be put into it.",
+    )
+
     # -- the transparency log, and the evidence document
     LOG_UNAVAILABLE = (
         "log.unavailable",

@@ -196,6 +196,7 @@ REASONS: dict[Reason, str] = {
     Reason.POLICY_CHANGED: "Judge with the policy, plan and environment the run was made for, or run again.",
     Reason.POLICY_EMPTY: "List the gates that the plan requires.",
     Reason.KEY_DEVELOPMENT: "Set `CUTOVER_KEY`: [options](options.md).",
+    Reason.EVIDENCE_NOT_STORED: "Is the store there and writable? `cutover evidence list` asks it. " + _RUN_AGAIN,
     Reason.LOG_UNAVAILABLE: "Is the log's place there, writable, and its key set (`CUTOVER_KEY_LOG`)? "
     + _RUN_AGAIN,
     Reason.LOG_REWRITTEN: "Treat it as tampering: compare with copies of the log, `cutover log audit` says where they part.",
@@ -233,6 +234,8 @@ _NOT_OURS = "Do not use this evidence. Fetch it again from where the run put it,
 _WRITER = (
     "Do not use this evidence: whoever wrote it held the key and did not write what this project writes."
 )
+
+_FROM_COPY = "Restore it from another copy, and find out what happened to this one."
 
 PROBLEMS: dict[ProblemCode, str] = {
     ProblemCode.BUNDLE_MISSING: "Run with a signing key: unsigned evidence proves and admits nothing.",
@@ -287,6 +290,24 @@ PROBLEMS: dict[ProblemCode, str] = {
     ProblemCode.SANDBOX_EVIDENCE: "Run the gates for the environment you deploy to.",
     ProblemCode.POLICY_MISMATCH: "Run the gates under the policy that is demanded.",
     ProblemCode.TRUST_DEVELOPMENT: "Give a trust file with the release keys: `--trust` or `CUTOVER_TRUST`.",
+    ProblemCode.STORE_FILE_MISSING: _FROM_COPY,
+    ProblemCode.STORE_FILE_CHANGED: _FROM_COPY,
+    ProblemCode.STORE_FILE_UNKNOWN: "Look at what it is and who put it there; take it out of the store.",
+    ProblemCode.STORE_UNREADABLE: "Look at what it is; if it is evidence, put the file itself in its place.",
+    ProblemCode.STORE_DOCUMENT_MISSING: "Put the run again from its folder, or restore it from another copy.",
+    ProblemCode.STORE_DOCUMENT_MALFORMED: _FROM_COPY,
+    ProblemCode.STORE_DOCUMENT_DISAGREES: _FROM_COPY,
+    ProblemCode.STORE_SECTION_MISSING: "Run the plan again with the gate that provides the section.",
+    ProblemCode.STORE_SECTION_MALFORMED: "Look at the attachment: was a secret in it redacted? Run the gate again.",
+    ProblemCode.STORE_LATEST: "`cutover evidence index` moves it; if a run is missing besides, restore that.",
+    ProblemCode.STORE_INDEX_MISSING: "Make one: `cutover evidence index`.",
+    ProblemCode.STORE_INDEX_INVALID: "Trust the key that signed it; else restore it, or make one anew and say so:"
+    " `cutover evidence index --anew`.",
+    ProblemCode.STORE_INDEX_STALE: "`cutover evidence index` brings it up to date.",
+    ProblemCode.STORE_UNLOCKED: "Lock the run again, and find out who unlocked it: `cutover evidence lock`.",
+    ProblemCode.STORE_NOT_LOGGED: "Do not trust the run: its decision was never logged, or in another log.",
+    ProblemCode.STORE_DECISION_MISSING: _FROM_COPY,
+    ProblemCode.STORE_LOG_INVALID: "`cutover log verify` and `audit` say more.",
 }
 
 # -- options ---------------------------------------------------------------------------------

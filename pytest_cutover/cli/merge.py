@@ -143,7 +143,7 @@ def _log(log: RunLog, bundle: bytes, folder: Path, fleet: FleetRecord, decision:
     from pytest_cutover.files import write_atomic
 
     try:
-        proof = log.prove(bundle, fleet.run_id, fleet.environment, decision.decided_at)
+        _, proof = log.prove(bundle, fleet.run_id, fleet.environment, decision.decided_at)
         write_atomic(folder / PROOF_FILE, proof)
     except BaseException:
         (folder / BUNDLE_FILE).unlink(missing_ok=True)

@@ -51,7 +51,9 @@ def run(arguments: Sequence[str]) -> int:
     print()
     for line in verdict_block(concluded.decision, context, style):
         print(line)
-    for line in evidence_lines(concluded.decision, context, style, sealed=concluded.sealed):
+    for line in evidence_lines(
+        concluded.decision, context, style, sealed=concluded.sealed, kept=concluded.kept
+    ):
         print(line)
     views.end(concluded, context)
     return int(concluded.decision.exit_code)

@@ -87,7 +87,9 @@ class Console:
         self._write("")
         for line in verdict_block(concluded.decision, context, self._style):
             self._write(line)
-        for line in evidence_lines(concluded.decision, context, self._style, sealed=concluded.sealed):
+        for line in evidence_lines(
+            concluded.decision, context, self._style, sealed=concluded.sealed, kept=concluded.kept
+        ):
             self._write(line)
 
     def _write(self, line: str) -> None:

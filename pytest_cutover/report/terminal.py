@@ -203,7 +203,14 @@ def _titled(finding: Finding) -> str:
     return text if finding.waived is None else f"{text}, waived by {finding.waived}"
 
 
-def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sealed: bool) -> Iterator[str]:
+def evidence_lines(
+    decision: Decision,
+    context: RunContext,
+    style: Style,
+    *,
+    sealed: bool,
+    kept: Sequence[tuple[str, str]] = (),
+) -> Iterator[str]:
     """Where the evidence lies, who signed it, how long it holds."""
     run = relative(context.run_dir, context.rootdir)
     policy = context.policy
@@ -226,6 +233,7 @@ def evidence_lines(decision: Decision, context: RunContext, style: Style, *, sea
         return
     kind = "development key" if context.signer.kind is SignerKind.DEVELOPMENT else "key"
     yield style.plain(f"evidence  {run} · signed with {kind} {context.signer.keyid[:12]}")
+    yield from (style.plain(f"{what:<9} {where}") for what, where in kept)
     sandbox = " · sandbox: no other environment accepts it" if policy.sandbox else ""
     if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS):
         yield style.plain(f"valid     until {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC{sandbox}")

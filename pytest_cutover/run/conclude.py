@@ -36,6 +36,8 @@ class Conclusion:
     record: RunRecord
     lines: Sequence[bytes]
     sealed: bool = False
+    kept: tuple[tuple[str, str], ...] = ()
+    """Where else the evidence is, for people: `log` and `store`, and where there."""
 
 
 def judge(context: RunContext) -> Conclusion:
@@ -79,6 +81,7 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
     """Write report and bundle; if that fails the verdict is NO-GO, because nobody could check a GO."""
     from pytest_cutover.evidence.seal import seal as make
 
+    kept: Sequence[tuple[str, str]] = ()
     try:
         sealed = make(
             events=conclusion.lines,
@@ -98,10 +101,10 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         # The bundle last: a folder with a bundle has everything the bundle speaks of.
         if sealed.bundle is not None:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
-            broken = _log(conclusion, context, sealed.bundle)
-            if broken is not None:
-                take_back(conclusion, context)
-                return _unlogged(context, broken)
+            kept = _keep(conclusion, context, sealed.bundle)
+    except _NotKeptError as exc:
+        take_back(conclusion, context)
+        return seal(add_problem(context, exc.reason, str(exc)), exc.without)
     except CutoverError as exc:
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
@@ -111,30 +114,41 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
     except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
-    return replace(conclusion, sealed=True)
+    return replace(conclusion, sealed=True, kept=tuple(kept))
 
 
-def _log(conclusion: Conclusion, context: RunContext, bundle: bytes) -> str | None:
-    """Put the decision into its log, and the proof beside the bundle; why that cannot be done, or None.
+class _NotKeptError(Exception):
+    """A log or store did not take the evidence; `without` is the context to seal in then."""
+
+    def __init__(self, reason: Reason, why: CutoverError, without: RunContext) -> None:
+        super().__init__(str(why))
+        self.reason, self.without = reason, without
+
+
+def _keep(conclusion: Conclusion, context: RunContext, bundle: bytes) -> list[tuple[str, str]]:
+    """Put the decision into its log, and all of it into the store; where that is.
 
     After the files, so that the log holds nothing that is nowhere; without its proof the bundle admits nothing.
     """
-    if context.log is None:
-        return None
-    from pytest_cutover.evidence.inclusion import PROOF_FILE
+    kept = []
+    if context.log is not None:
+        at = conclusion.decision.decided_at
+        try:
+            index, proof = context.log.prove(bundle, context.run_id, context.policy.environment, at)
+        except CutoverError as exc:
+            raise _NotKeptError(Reason.LOG_UNAVAILABLE, exc, replace(context, log=None)) from exc
+        write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
+        kept.append(("log", f"entry {index} of {context.log.head.origin}"))
+    if context.store is not None:
+        from pytest_cutover.store.putting import put_run, take_out
 
-    policy, decision = context.policy, conclusion.decision
-    try:
-        proof = context.log.prove(bundle, context.run_id, policy.environment, decision.decided_at)
-    except CutoverError as exc:
-        return str(exc)
-    write_atomic(context.run_dir / PROOF_FILE, proof)
-    return None
-
-
-def _unlogged(context: RunContext, why: str) -> Conclusion:
-    """The conclusion of a run whose decision no log took: NO-GO, and its evidence says why it is in none."""
-    return seal(add_problem(context, Reason.LOG_UNAVAILABLE, why), replace(context, log=None))
+        try:
+            put_run(context.store, context.run_dir)
+        except CutoverError as exc:
+            take_out(context.store, context.run_id)
+            raise _NotKeptError(Reason.EVIDENCE_NOT_STORED, exc, replace(context, store=None)) from exc
+        kept.append(("store", context.store.where.removeprefix(f"{context.rootdir}/")))
+    return kept
 
 
 def add_problem(context: RunContext, reason: Reason, message: str) -> Conclusion:
@@ -167,7 +181,7 @@ def seal_unless_told(conclusion: Conclusion, context: RunContext, came: Sequence
 
 def take_back(conclusion: Conclusion, context: RunContext) -> None:
     """Remove evidence whose writing did not come to its end: it and the exit code must not differ."""
-    names = ("bundle.intoto.jsonl", "bundle.intoto.jsonl.tlog-proof", "report.json")
+    names = ("bundle.intoto.jsonl.tlog-proof", "bundle.intoto.jsonl", "report.json")
     paths = [context.run_dir / name for name in names]
     if context.report is not None:
         paths.append(context.rootdir / report_path(context.report, conclusion.decision.decided_at))

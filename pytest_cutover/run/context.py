@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.obligation import Owed
     from pytest_cutover.policy.load import GuardRule, SubjectRule
     from pytest_cutover.run.logged import RunLog
@@ -81,6 +82,7 @@ class RunContext:
     guards: GuardRule | None = None
     opening: Opening | None = None  # the run that gates are carried from
     log: RunLog | None = None  # the transparency log that the decision goes into
+    store: ObjectStore | None = None  # that the evidence is put into
 
     @property
     def signer_kind(self) -> SignerKind:
@@ -164,12 +166,22 @@ def prepare(
         owed=find_owed(rootdir / RUNS, policy.environment, anchor),
         guards=loaded.profile.guards,
         log=log,
+        store=None if signer is None else _store(loaded.profile.store_place, rootdir),
     )
     if not options.only_open:
         return context
     from pytest_cutover.run.opening import opened
 
     return opened(context, anchor, now, say)
+
+
+def _store(place: str | None, rootdir: Path) -> ObjectStore | None:
+    """The evidence store at a place of the policy, relative to the project."""
+    if place is None:
+        return None
+    from pytest_cutover.objects.place import open_objects
+
+    return open_objects(place if "://" in place else str(rootdir / place))
 
 
 def new_run_id(now: datetime) -> str:

@@ -40,8 +40,8 @@ class RunLog:
     rewritten: str | None
     """Why it does not continue the log that an earlier decision was put into."""
 
-    def prove(self, bundle: bytes, run_id: str, environment: str, decided_at: datetime) -> bytes:
-        """Append the decision; the `.tlog-proof` that it is there.
+    def prove(self, bundle: bytes, run_id: str, environment: str, decided_at: datetime) -> tuple[int, bytes]:
+        """Append the decision; its index, and the `.tlog-proof` that it is there.
 
         Raises:
             CutoverError: it could not be appended.
@@ -49,7 +49,7 @@ class RunLog:
         entry = logged_entry(bundle, run_id, environment, decided_at)
         pinned = Checkpoint(self.head.origin, self.head.size, bytes.fromhex(self.head.root))
         appended = self.log.append([entry], pinned=[pinned])
-        return self.log.prove(appended.first, signed=appended.signed)
+        return appended.first, self.log.prove(appended.first, signed=appended.signed)
 
 
 def open_run_log(

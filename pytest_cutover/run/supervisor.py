@@ -66,9 +66,7 @@ def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], N
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment without what could change how Python or pytest start, and without the signing key."""
     kept = {
-        name: value
-        for name, value in environ.items()
-        if not name.startswith(("PYTHON", "PYTEST_", _KEYS))
+        name: value for name, value in environ.items() if not name.startswith(("PYTHON", "PYTEST_", _KEYS))
     }
     # xdist's workers are started with `python -c`, which would import from the working folder first.
     return kept | {"PYTHONSAFEPATH": "1"}

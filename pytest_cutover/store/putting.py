@@ -6,10 +6,11 @@ again completes it. Writing the same again changes nothing.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_cutover.errors import ConfigError, EvidenceError
+from pytest_cutover.errors import AdapterError, ConfigError, EvidenceError
 from pytest_cutover.files import read_regular
 from pytest_cutover.objects.protocol import ABSENT, ObjectConflictError, ObjectMissingError
 from pytest_cutover.store.document import attachments_of, build_document, read_document
@@ -55,6 +56,15 @@ def put_run(store: ObjectStore, run_dir: Path) -> Put:
         StoreUnavailableError: the store did not take it; putting it again goes on.
     """
     return put_set(store, read_set(run_dir))
+
+
+def take_out(store: ObjectStore, run_id: str) -> None:
+    """Remove what an attempt to put a run left, as far as the store lets it: half a set may not pass for evidence."""
+    with suppress(EvidenceError, AdapterError):
+        # The bundle first: without it the rest says nothing.
+        keys = [held.key for held in store.list(key_of(run_id, ""))]
+        for key in sorted(keys, key=lambda k: not k.endswith(BUNDLE_FILE)):
+            store.delete(key)
 
 
 def put_set(store: ObjectStore, files: dict[str, bytes]) -> Put:

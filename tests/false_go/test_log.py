@@ -40,8 +40,8 @@ PROOF = f"{BUNDLE}.tlog-proof"
 BOTH = (Mode.ALONE, Mode.SUPERVISED)
 
 
-def policy(log: dict[str, str] | None) -> dict[str, Any]:
-    place: dict[str, Any] = {"subjects": [{"name": "shop", "sha256": SUBJECT_HEX}]}
+def policy(log: dict[str, str] | None, **more: Any) -> dict[str, Any]:
+    place: dict[str, Any] = {"subjects": [{"name": "shop", "sha256": SUBJECT_HEX}], **more}
     return {
         "format": 1,
         "name": "logged",
@@ -231,6 +231,28 @@ def test_a_decision_that_no_log_takes_is_no_go(body: str, mode: Mode, project: L
     assert not (newest / PROOF).exists()
     # It says itself that no log has it, and is evidence all the same.
     assert cutover(project.root, project.keys, "verify", str(newest)).returncode == 0
+
+
+# -- the store ----------------------------------------------------------------------------------
+
+SPOILS = 'gate.measure("v", 1)\nimport pathlib\npathlib.Path("evidence").mkdir()\npathlib.Path("evidence/{}").touch()'
+
+
+@pytest.mark.parametrize("mode", BOTH, ids=lambda m: m.value)
+@pytest.mark.parametrize("blocked", ["history", "latest.json"])
+def test_a_decision_that_no_store_takes_is_no_go(blocked: str, mode: Mode, project: Logged) -> None:
+    """`latest.json` is the last that is written: all the evidence of a GO was in the store by then."""
+    project.sign(policy({"origin": ORIGIN, "place": "log"}, store={"place": "evidence"}))
+    seen = project.run(
+        mode, SPOILS.format(blocked).replace(".touch()", ".mkdir()" if "." in blocked else ".touch()")
+    )
+
+    assert (seen.exit, seen.verdicts) == (11, ("NO-GO",)), seen.summary()
+    assert "evidence.not-stored" in seen.codes
+    assert not project.admits()
+    assert cutover(project.root, project.keys, "verify", str(project.runs()[-1])).returncode == 0
+    stored = project.root / "evidence/history"
+    assert not stored.is_dir() or not list(stored.glob(f"*/{BUNDLE}"))
 
 
 # -- the proof ----------------------------------------------------------------------------------

@@ -226,6 +226,7 @@ ELSEWHERE = {
     },
     **{reason: "tests/unit/test_carried.py" for reason in Reason if reason.code.startswith("carried.")},
     **{reason: "tests/unit/test_fleet.py" for reason in Reason if reason.code.startswith("shard.")},
+    Reason.EVIDENCE_NOT_STORED: "only conclude.seal can know (tests/unit/run/test_conclude.py)",
     Reason.EVIDENCE_NOT_WRITTEN: "only conclude.seal can know (tests/unit/run/test_conclude.py)",
 }
 
