@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_cutover.errors import EvidenceError, VerificationError
-from pytest_cutover.tlog.merkle import EMPTY_ROOT, HASH_SIZE
+from pytest_cutover.tlog.merkle import EMPTY_ROOT, HASH_SIZE, verify_consistency
 from pytest_cutover.tlog.note import Note, decode_base64, encode_base64, parse_note, verify_note
 
 if TYPE_CHECKING:
@@ -110,6 +110,20 @@ def verify_checkpoint(
     # A key of another log, known here too, must not speak for this one.
     verify_note(note, [v for v in covering(verifiers, checkpoint.size) if v.name == checkpoint.origin], where)
     return checkpoint
+
+
+def verify_extends(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
+    """Prove that the log of one checkpoint goes on to the other; from an empty log with an empty proof.
+
+    Raises:
+        VerificationError: it does not follow.
+    """
+    if old.origin != new.origin:
+        raise VerificationError(f"expected a checkpoint of {old.origin}, got one of {new.origin}")
+    if old.size or not new.size:
+        verify_consistency(old.size, old.root, new.size, new.root, proof)
+    elif proof or old.root != EMPTY_ROOT:
+        raise VerificationError("expected the root hash of the empty tree, and a proof without hashes")
 
 
 def covering(verifiers: Sequence[Verifier], size: int) -> tuple[Verifier, ...]:

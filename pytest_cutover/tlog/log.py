@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError, VerificationError
 from pytest_cutover.objects.protocol import ABSENT, ObjectLockedError, ObjectMissingError
-from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint
+from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint, verify_extends
 from pytest_cutover.tlog.edge import Edge
 from pytest_cutover.tlog.merkle import (
     EMPTY_ROOT,
@@ -21,7 +21,6 @@ from pytest_cutover.tlog.merkle import (
     inclusion_proof,
     leaf_hash,
     range_root,
-    verify_consistency,
 )
 from pytest_cutover.tlog.note import sign_note
 from pytest_cutover.tlog.proof import TlogProof
@@ -167,7 +166,7 @@ class Log:
         return TlogProof(index, tuple(hashes), signed, extra).to_bytes()
 
     def consistency(self, old: Checkpoint, new: Checkpoint | None = None) -> list[bytes]:
-        """The proof that the log goes on from `old`; verify it with `merkle.verify_consistency`.
+        """The proof that the log goes on from `old`; verify it with `checkpoint.verify_extends`.
 
         Raises:
             EvidenceError: `old` is of another log, or larger.
@@ -294,8 +293,7 @@ class Log:
         except ObjectMissingError:
             checkpoint, tag = self._begin(signer)
         for old in pinned:
-            proof = self.consistency(old, checkpoint)
-            verify_consistency(old.size, old.root, checkpoint.size, checkpoint.root, proof)
+            verify_extends(old, checkpoint, self.consistency(old, checkpoint))
         edge = known[0] if known is not None and known[1] == tag else self._read_edge(checkpoint)
         self._remove_leftovers(checkpoint.size)
         return edge, tag

@@ -136,7 +136,7 @@ def root_of_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes]
     if not 0 <= index < size:
         raise VerificationError(f"expected a leaf index below the tree size {size}, got {index}")
     at, last, root, used = index, size - 1, leaf, 0
-    _check_hashes(proof)
+    _check_hashes((leaf, *proof))
     for sibling in proof:
         if last == 0:
             break
@@ -185,22 +185,23 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, proof: Sequence[bytes]) -> None:
     """Prove that the tree of size `new` begins with all of the tree of size `old`: RFC 9162 section 2.1.4.2.
 
-    A tree of size 0 is consistent with any other; its root hash and the empty proof are still checked.
+    From the empty tree to a larger one there is nothing to prove, and no proof: that is refused.
 
     Raises:
         VerificationError: it does not follow.
     """
-    _check_hashes(proof)
     if not 0 <= old <= new:
         raise VerificationError(f"expected an old tree size from 0 to {new}, got {old}")
-    if old in (0, new):
+    if old == new:
         if proof:
             raise VerificationError(f"consistency proof has wrong size: expected 0 hashes, got {len(proof)}")
-        if (old == new and old_root != new_root) or (old == 0 and old_root != EMPTY_ROOT):
+        if old_root != new_root or (new == 0 and new_root != EMPTY_ROOT):
             raise VerificationError(f"two root hashes for the tree size {old}")
         return
-    roots = _roots_of_consistency(old, old_root, new, proof)
-    if roots != (old_root, new_root):
+    if old == 0:
+        raise VerificationError("expected an old tree with entries: every tree begins with the empty one")
+    _check_hashes((old_root, new_root, *proof))
+    if _roots_of_consistency(old, old_root, new, proof) != (old_root, new_root):
         raise VerificationError(f"the tree of size {new} does not begin with the tree of size {old}")
 
 
@@ -233,10 +234,10 @@ def _roots_of_consistency(old: int, old_root: bytes, new: int, proof: Sequence[b
     return old_hash, new_hash
 
 
-def _check_hashes(proof: Sequence[bytes]) -> None:
-    for part in proof:
+def _check_hashes(hashes: Sequence[bytes]) -> None:
+    for part in hashes:
         if len(part) != HASH_SIZE:
-            raise VerificationError(f"expected hashes of {HASH_SIZE} bytes in a proof, got {len(part)}")
+            raise VerificationError(f"expected hashes of {HASH_SIZE} bytes, got one of {len(part)}")
 
 
 # -- the tree in memory ------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import pytest
 
 from pytest_cutover.errors import ConfigError, EvidenceError, VerificationError
 from pytest_cutover.objects.protocol import ObjectMissingError, StoreUnavailableError
-from pytest_cutover.tlog.checkpoint import Checkpoint
+from pytest_cutover.tlog.checkpoint import Checkpoint, verify_extends
 from pytest_cutover.tlog.log import Log
-from pytest_cutover.tlog.merkle import EMPTY_ROOT, Tree, leaf_hash, verify_consistency
+from pytest_cutover.tlog.merkle import EMPTY_ROOT, Tree, leaf_hash
 from pytest_cutover.tlog.proof import verify_proof
 from pytest_cutover.tlog.tiles import CHECKPOINT, tiles_of
 from tests.unit.tlog.logs import ORIGIN, OTHER, MemoryObjects, entries, entry, log_of, signer
@@ -189,12 +189,12 @@ class TestProve:
     def test_it_goes_on_from_its_older_checkpoints(self, old, new):
         before, log = log_of(old).checkpoint(), log_of(new)
 
-        verify_consistency(old, before.root, new, log.checkpoint().root, log.consistency(before))
+        verify_extends(before, log.checkpoint(), log.consistency(before))
 
     def test_and_from_the_empty_one(self):
         log = log_of(7)
 
-        verify_consistency(0, EMPTY_ROOT, 7, log.checkpoint().root, log.consistency(EMPTY))
+        verify_extends(EMPTY, log.checkpoint(), log.consistency(EMPTY))
 
     def test_the_root_it_had(self):
         assert log_of(600).root(257) == tree(257).root()
