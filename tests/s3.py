@@ -6,6 +6,7 @@ moto enforces only a part of Object Lock: it proves nothing about that. See `tes
 from __future__ import annotations
 
 import http.client
+import logging
 import threading
 import uuid
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
+
+import pytest
 
 from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.objects.s3_client import s3_client
@@ -38,6 +41,7 @@ def moto() -> Iterator[str]:
     """The endpoint of a server in this process."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -182,3 +186,52 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 # the library's name
         pass
+
+
+# -- fixtures; a conftest imports those it gives to its tests ---------------------------------------
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    with moto() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_environ(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def client(s3_endpoint: str, s3_environ: None) -> S3Client:
+    return client_at(s3_endpoint)
+
+
+@pytest.fixture
+def bucket(client: S3Client) -> str:
+    return new_bucket(client)
+
+
+@pytest.fixture
+def objects(s3_endpoint: str, bucket: str) -> S3Objects:
+    return objects_at(s3_endpoint, bucket, "some/where")
+
+
+@pytest.fixture(scope="session")
+def any_proxy(s3_endpoint: str) -> Iterator[FaultProxy]:
+    with FaultProxy(s3_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def proxy(any_proxy: FaultProxy, s3_environ: None) -> FaultProxy:
+    """Without the faults of the test before."""
+    any_proxy.reset()
+    return any_proxy
+
+
+@pytest.fixture
+def shaky(proxy: FaultProxy, bucket: str) -> S3Objects:
+    """The same objects, behind the proxy."""
+    return objects_at(proxy.endpoint, bucket, "some/where")

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
 ACTIONS = {
+    "verify": "prove that everything is there, unchanged and signed",
+    "index": "write the signed index of every file anew",
+    "lock": "keep runs as they are until a time, or hold them",
+    "gc": "take runs out that nobody needs any more",
     "list": "list the runs in a store",
     "show": "show the evidence document of a run",
+    "check-store": "show whether a store enforces retention (WORM)",
 }
 """Action to its line in `cutover evidence --help`."""
 

@@ -44,8 +44,10 @@ if TYPE_CHECKING:
 MAX_OBJECT_BYTES = 512 * 1024 * 1024
 """As in a folder; one PUT takes ten times that."""
 
-LEASES = "_locks/"
-"""Keys of `exclusive`; they are listed nowhere."""
+OWN = "_cutover/"
+"""Leases and throw-away objects; they are listed nowhere."""
+
+LEASES = f"{OWN}locks/"
 
 THREADS = 16
 """Requests at once where many objects are asked about."""
@@ -306,7 +308,7 @@ class S3Objects:
             for entry in page.get("Versions", [])
         )
         for key, versions in groupby(entries, lambda entry: entry[0]):
-            if not key.startswith(LEASES):
+            if not key.startswith(OWN):
                 check_key(key)
                 yield key, tuple(version for _, version in versions)
 

@@ -438,7 +438,7 @@ class TestExclusive:
         other = objects_at(s3_endpoint, bucket, "some/where")
         with (
             objects.exclusive("log/write"),
-            pytest.raises(StoreUnavailableError, match=r"had _locks/log.write for 0.2 s"),
+            pytest.raises(StoreUnavailableError, match=r"had _cutover/locks/log.write for 0.2 s"),
         ):
             other.exclusive("log/write", timeout_s=0.2).__enter__()
         with other.exclusive("log/write", timeout_s=0.2):
@@ -468,7 +468,7 @@ class TestExclusive:
             with objects.exclusive("x"):
                 pass
 
-        assert len(stored(client, bucket, "_locks/x")) == 1
+        assert len(stored(client, bucket, "_cutover/locks/x")) == 1
 
     def test_what_a_dead_holder_left_is_taken_and_the_dead_are_told(self, objects, monkeypatch):
         monkeypatch.setattr("pytest_cutover.objects.s3.S3Objects.age_s", lambda *_: 31.0)
@@ -477,7 +477,7 @@ class TestExclusive:
         with objects.exclusive("x", timeout_s=1):
             pass
 
-        with pytest.raises(StoreUnavailableError, match="another writer took _locks/x"):
+        with pytest.raises(StoreUnavailableError, match="another writer took _cutover/locks/x"):
             first.__exit__(None, None, None)
 
     def test_its_age_is_told_by_the_server_s_clock(self, objects):
