@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +15,14 @@ from pytest_cutover.store.layout import DEFAULT_STORE, HISTORY, LATEST, by_run
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
+
+_EVERY_S = 0.2
+"""How often a terminal is told of progress."""
 
 
 def add_store(parser: ArgumentParser) -> None:
@@ -72,8 +79,6 @@ def signer(key: str | None) -> Signer:
     Raises:
         ConfigError: there is none, or it cannot be used.
     """
-    import sys
-
     from pytest_cutover.keys.signer import load_private_key, load_signer
 
     if key is not None:
@@ -109,3 +114,35 @@ def chosen(store: ObjectStore, names: Sequence[str]) -> list[str]:
             )
         out.append(run)
     return list(dict.fromkeys(out))
+
+
+def anchor(option: str | None) -> Anchor | None:
+    """The trust anchor; None when there is nothing to trust.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    from pytest_cutover.keys.trust import find_anchor
+
+    return find_anchor(option, os.environ, Path.cwd())
+
+
+@contextmanager
+def progress(word: str) -> Iterator[Callable[[int, int], None]]:
+    """Tells on a terminal how far long work has come; the line is gone when the block ends."""
+    shows = sys.stderr.isatty()
+    last = 0.0
+
+    def told(done: int, total: int) -> None:
+        nonlocal last
+        if shows and time.monotonic() - last >= _EVERY_S:
+            last = time.monotonic()
+            sys.stderr.write(f"\r{word} {done} of {total}\x1b[K")
+            sys.stderr.flush()
+
+    try:
+        yield told
+    finally:
+        if last:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()

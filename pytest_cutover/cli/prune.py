@@ -62,14 +62,14 @@ def _parser() -> Parser:
     add(
         "--keep",
         metavar="N",
-        type=_number,
+        type=number,
         default=20,
         help="how many of each plan, environment and shard are kept, whatever their age (default: %(default)s)",
     )
     add(
         "--older-than",
         metavar="AGE",
-        type=_age,
+        type=age,
         default="30d",
         help="take away only what is older: 12h, 30d, 8w (default: %(default)s)",
     )
@@ -78,13 +78,13 @@ def _parser() -> Parser:
     return parser
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number of runs from 1 on, got {text!r}")
     return int(text)
 
 
-def _age(text: str) -> timedelta:
+def age(text: str) -> timedelta:
     found = re.fullmatch(r"([0-9]{1,5})([hdw])", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"expected an age such as 12h, 30d or 8w, got {text!r}")

@@ -206,6 +206,62 @@ class ProblemCode(Enum):
         "A development key of this machine admits nothing outside of the sandbox.",
     )
 
+    # -- the store
+    STORE_FILE_MISSING = (
+        "store.file-missing",
+        "A file that belongs to a run's evidence is not in the store.",
+    )
+    STORE_FILE_CHANGED = (
+        "store.file-changed",
+        "A file in the store is not, byte for byte, the one that was put there.",
+    )
+    STORE_FILE_UNKNOWN = ("store.file-unknown", "The store holds a file that belongs to no run's evidence.")
+    STORE_UNREADABLE = ("store.unreadable", "Something in the store is a link, no file, or cannot be read.")
+    STORE_DOCUMENT_MISSING = (
+        "store.document-missing",
+        "A run in the store has no evidence document: putting it was interrupted, or the document was removed.",
+    )
+    STORE_DOCUMENT_MALFORMED = ("store.document-malformed", "An evidence document cannot be read.")
+    STORE_DOCUMENT_DISAGREES = (
+        "store.document-disagrees",
+        "An evidence document is not the one that follows from the run's signed evidence.",
+    )
+    STORE_SECTION_MISSING = (
+        "store.section-missing",
+        "An evidence document lacks a section that its plan, or the question, asks for.",
+    )
+    STORE_SECTION_MALFORMED = (
+        "store.section-malformed",
+        "What a gate provided as a section is no JSON object.",
+    )
+    STORE_LATEST = ("store.latest", "`latest.json` is not a copy of the newest evidence document.")
+    STORE_INDEX_MISSING = ("store.index-missing", "The store has no signed index.")
+    STORE_INDEX_INVALID = (
+        "store.index-invalid",
+        "The index is malformed, or no key that may sign it has signed it as it is.",
+    )
+    STORE_INDEX_STALE = (
+        "store.index-stale",
+        "The store holds what the index does not say, or says otherwise.",
+    )
+    STORE_UNLOCKED = (
+        "store.unlocked",
+        "The index says that a file is locked or held, and the store does not promise so much.",
+    )
+    STORE_NOT_LOGGED = (
+        "store.not-logged",
+        "The transparency log does not hold a decision that is in the store.",
+    )
+    STORE_DECISION_MISSING = (
+        "store.decision-missing",
+        "The transparency log holds a decision whose evidence is not in the store: it was dropped, or the store is an "
+        "older copy.",
+    )
+    STORE_LOG_INVALID = (
+        "store.log-invalid",
+        "The transparency log does not verify, or does not go on from a checkpoint that was pinned elsewhere.",
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class EvidenceProblem:

@@ -139,13 +139,15 @@ class FolderObjects:
             try:
                 path.unlink()
                 sync_folder(path.parent)
-                self._promise_path(key).unlink(missing_ok=True)
+                promise = self._promise_path(key)
+                promise.unlink(missing_ok=True)
+                _remove_empty(promise.parent)
+                self._durable.discard(str(promise.parent))
                 for folder in path.parents[: len(check_key(key)) - 1]:
-                    folder.rmdir()
+                    _remove_empty(folder)
                     self._durable.discard(str(folder))
             except OSError as exc:
-                if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    _raise_unavailable(path, exc)
+                _raise_unavailable(path, exc)
 
     def retain(self, key: str, until: datetime) -> Held:
         """Keep `key` as it is until then; never shortens what was promised.
@@ -351,6 +353,14 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         write_atomic(path, data, mode=mode)
     except AdapterError as exc:
         raise StoreUnavailableError(str(exc), hint=exc.hint) from exc
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError as exc:
+        if exc.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise
 
 
 def _sync(folder: Path) -> None:

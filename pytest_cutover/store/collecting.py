@@ -1,0 +1,217 @@
+"""Garbage collection: which runs may leave a store, and taking them out.
+
+The rules are those of `cutover prune` (decision record 0013): nothing goes while something stays that would be worth more
+without it. A store adds its own: what is locked or held stays, the newest document, the newest GO of each artifact, what
+the index calls tampered, and whatever may have shown what a release promised.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.report import is_fleet_report, read_report
+from pytest_cutover.model import Verdict
+from pytest_cutover.objects.protocol import ObjectMissingError
+from pytest_cutover.retention.facts import LATEST as FOREVER
+from pytest_cutover.retention.facts import Facts, facts
+from pytest_cutover.retention.rules import Choice, Limits, choose
+from pytest_cutover.store.document import EvidenceDocument, read_document
+from pytest_cutover.store.index import Collected, Index
+from pytest_cutover.store.layout import BUNDLE_FILE, DOCUMENT, HISTORY, REPORT_FILE, key_of, run_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.objects.protocol import Held, ObjectStore
+
+__all__ = ["Limits", "Plan", "collect", "index_without", "plan"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A run in the store, as far as it matters for keeping it."""
+
+    facts: Facts
+    document: EvidenceDocument | None
+    bundle: str
+    """SHA-256; empty when there is none."""
+    bytes: int
+    names: tuple[str, ...]
+    protected: str | None
+    """Why the store has to keep it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What becomes of the runs, and how much that frees."""
+
+    choice: Choice
+    runs: Mapping[str, Stored]
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.runs[run.name].bytes for run in self.choice.removed)
+
+
+def plan(
+    store: ObjectStore,
+    anchor: Anchor | None,
+    limits: Limits,
+    now: datetime,
+    index: Index | None = None,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Plan:
+    """Which runs stay and why, and which may go; nothing is changed.
+
+    Raises:
+        EvidenceError: something in the store is no object.
+        StoreUnavailableError: it cannot be read.
+    """
+    found: dict[str, list[Held]] = {}
+    for held in store.list(HISTORY):
+        of = run_of(held.key)
+        if of is not None:
+            found.setdefault(of[0], []).append(held)
+    runs = {}
+    for done, (run_id, helds) in enumerate(found.items()):
+        progress(done, len(found))
+        runs[run_id] = _stored(store, run_id, helds, anchor, now)
+    choice = choose([run.facts for run in runs.values()], limits, now, _needed(runs.values(), index))
+    return Plan(choice, runs)
+
+
+def collect(store: ObjectStore, run: Stored) -> None:
+    """Take one run out of the store; its document first, so that what a killed process leaves is no whole run.
+
+    The bundle goes last: as long as there is one, a later collection knows what the rest is.
+
+    Raises:
+        ObjectLockedError: something of it is locked or held after all.
+        StoreUnavailableError: it could not be taken out; collecting again goes on.
+    """
+    order = {DOCUMENT: 0, BUNDLE_FILE: 2}
+    for name in sorted(run.names, key=lambda name: (order.get(name, 1), name)):
+        store.delete(key_of(run.facts.name, name))
+
+
+def index_without(index: Index, runs: Iterable[Stored], now: datetime) -> Index:
+    """The index after runs were collected; it remembers that they were, or the log would miss them."""
+    gone = {run.facts.name: run for run in runs}
+    kept = tuple(e for e in index.objects if (run_of(e.key) or ("",))[0] not in gone)
+    known = {each.run_id for each in index.collected}
+    new = [Collected(name, run.bundle, now) for name, run in sorted(gone.items()) if name not in known]
+    return replace(index, at=now, objects=kept, collected=(*index.collected, *new))
+
+
+# -- what is there ---------------------------------------------------------------------------
+
+
+def _stored(
+    store: ObjectStore, run_id: str, helds: list[Held], anchor: Anchor | None, now: datetime
+) -> Stored:
+    problem = None
+    data: dict[str, bytes | None] = {}
+    for name in (BUNDLE_FILE, REPORT_FILE, DOCUMENT):
+        try:
+            data[name] = store.read(key_of(run_id, name))[0]
+        except ObjectMissingError:
+            data[name] = None
+        except EvidenceError as exc:
+            data[name], problem = None, f"it cannot be read: {exc}"
+    bundle, report = data[BUNDLE_FILE], data[REPORT_FILE]
+    found = facts(
+        run_id,
+        head=_head(report),
+        bundle=bundle,
+        report=report,
+        changed=FOREVER,  # a run that is not decided is never collected
+        anchor=anchor,
+        problem=problem,
+    )
+    bundles = [h for h in helds if h.key == key_of(run_id, BUNDLE_FILE)]
+    return Stored(
+        found,
+        _document(data[DOCUMENT]),
+        _sha256(bundle) if bundles and bundle is not None else "",
+        sum(held.size for held in helds),
+        tuple(held.key.removeprefix(key_of(run_id, "")) for held in helds),
+        _protected(helds, now),
+    )
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest()
+
+
+def _head(report: bytes | None) -> bytes | None:
+    """The first line of the journal, which a report holds."""
+    if report is None or is_fleet_report(report):
+        return None
+    try:
+        return next(iter(read_report(report).journal), None)
+    except EvidenceError:
+        return None
+
+
+def _document(data: bytes | None) -> EvidenceDocument | None:
+    try:
+        return None if data is None else read_document(data, DOCUMENT)
+    except EvidenceError:
+        return None
+
+
+def _protected(helds: Iterable[Held], now: datetime) -> str | None:
+    if any(held.legal_hold for held in helds):
+        return "under legal hold"
+    until = max((h.retain_until for h in helds if h.retain_until is not None), default=None)
+    return f"locked until {until:%Y-%m-%d %H:%M} UTC" if until is not None and until > now else None
+
+
+# -- what has to stay ------------------------------------------------------------------------
+
+
+def _needed(runs: Iterable[Stored], index: Index | None) -> dict[str, str]:
+    runs = list(runs)
+    tampered = [run_of(e.key) for e in (() if index is None else index.objects) if e.tampered]
+    out = {of[0]: "the index calls it tampered" for of in tampered if of is not None}
+    documents = [run.document for run in runs if run.document is not None]
+    for name, document in _newest_go(documents).items():
+        out[name] = f"the newest GO for {document.environment}"
+    if documents:
+        out[max(documents, key=lambda document: document.order).run_id] = "latest.json is a copy of it"
+    out |= dict.fromkeys(_after_promises(runs), "it may show what a release promised")
+    return out | {run.facts.name: run.protected for run in runs if run.protected is not None}
+
+
+def _newest_go(documents: Iterable[EvidenceDocument]) -> dict[str, EvidenceDocument]:
+    """For each plan, environment and name of an artifact."""
+    newest: dict[tuple[str, ...], EvidenceDocument] = {}
+    for document in documents:
+        if document.verdict not in (Verdict.GO, Verdict.GO_WITH_GUARDS):
+            continue
+        for subject in document.subjects:
+            kind = (document.environment, document.plan, subject.name)
+            if kind not in newest or document.order > newest[kind].order:
+                newest[kind] = document
+    return {document.run_id: document for document in newest.values()}
+
+
+def _after_promises(runs: Iterable[Stored]) -> Iterable[str]:
+    """Runs of an environment after one that went out on obligations there."""
+    runs = list(runs)
+    since: dict[str, str] = {}
+    for run in runs:
+        if run.facts.promises and run.facts.made is not None:
+            place = run.facts.made.environment
+            since[place] = min(since.get(place, run.facts.name), run.facts.name)
+    for run in runs:
+        made = run.facts.made
+        if made is not None and run.facts.name > since.get(made.environment, "~"):
+            yield run.facts.name
