@@ -72,7 +72,9 @@ VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
     ("`policy sign`", "signed", "refused: mistakes in it", "no key, or unreadable"),
     ("`policy verify`", "signed by a trusted key", "not so", "unreadable"),
     ("`policy show`", "shown", "", "unreadable"),
-    ("`keys`", "done", "", "the key cannot be read or written"),
+    ("`keys check`", "fine", "something is red", "no trust file, or unreadable"),
+    ("`keys new`, `show`, `list`", "done", "", "the key cannot be read or written"),
+    ("`keys rotate`, `retire`, `revoke`", "done", "", "no such key, or the event could not be logged"),
     (
         "`waivers`",
         "done; `show`: signed by somebody who counts",

@@ -32,7 +32,7 @@ VERBS = {
     "prune": "take away old runs that nobody needs any more",
     "evidence": "keep evidence in a store, and prove that nothing is missing",
     "policy": "check, sign, verify or show a policy",
-    "keys": "make or show signing keys",
+    "keys": "make, show, rotate and revoke signing keys; say when they end",
     "waivers": "make, sign or show waivers of gates",
     "obligations": "list what releases with guards still owe",
     "readyz": "ask a readiness endpoint",

@@ -1,4 +1,4 @@
-"""`cutover keys`: make a signing key, or show the public half of one. Private text is never printed."""
+"""`cutover keys`: signing keys, from the first to the last day of their lives. Private text is never printed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.cli import Parser
+from pytest_cutover.cli._evidence import add_time
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.files import write_atomic
 from pytest_cutover.keys.signer import (
@@ -40,10 +41,14 @@ if TYPE_CHECKING:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Make or show a key; 0 done, 2 unusable."""
+    """Do what is asked; 0 done or fine, 1 red (check), 2 unusable."""
     options = _parser().parse_args(argv)
-    if options.action == "new" and options.trust is not None:
-        _new_trusted(options, options.trust)
+    if options.action not in ("new", "show"):
+        from pytest_cutover.cli import _keys_life
+
+        return _keys_life.run(options)
+    if options.action == "new" and (options.trust is not None or options.ring):
+        _new_trusted(options)
         return 0
     public = _new(options) if options.action == "new" else _show(options.path)
     print(json.dumps(_entry(options, public), indent=1))
@@ -64,16 +69,18 @@ def _entry(options: argparse.Namespace, public: PublicKey) -> dict[str, Any]:
 def _parser() -> Parser:
     parser = Parser(
         prog="cutover keys",
-        description="Make a signing key, or show the public half of one. Without --trust, standard output is an entry for the "
-        '"keys" of a trust file.',
-        epilog="exit codes: 0 done, 2 unusable input, 64 usage",
+        description="Make, show and rotate signing keys, and say how long they last.",
+        epilog="exit codes: 0 done or fine, 1 check: something is red, 2 unusable input, 64 usage",
     )
-    actions = parser.add_subparsers(dest="action", required=True, metavar="new|show", parser_class=Parser)
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)
     new = actions.add_parser("new", help="make a key: PATH (0600) and its public half beside it as .pub.pem")
     new.add_argument(
         "path", metavar="PATH", type=Path, help="e.g. release.pem, with release.pub.pem beside it"
     )
     new.add_argument("--kind", choices=[k.value for k in KeyKind], default=KeyKind.ED25519.value)
+    new.add_argument(
+        "--ring", action="store_true", help="make PATH a folder with a key that can be rotated; needs --trust"
+    )
     new.add_argument(
         "--trust",
         metavar="FILE",
@@ -95,7 +102,47 @@ def _parser() -> Parser:
         action.add_argument(
             "--environment", action="append", type=_text, default=[], help="repeatable; * when left out"
         )
+    _declare_life(actions)
     return parser
+
+
+def _declare_life(actions: argparse._SubParsersAction[Parser]) -> None:
+    listed = actions.add_parser("list", help="list the trusted keys and where each is in its life")
+    check = actions.add_parser("check", help="say which keys end soon, or are not as they should be")
+    rotate = actions.add_parser("rotate", help="make a ring's new key active and put the old one into grace")
+    retire = actions.add_parser("retire", help="end the grace of a key, or of all whose grace is over")
+    revoke = actions.add_parser("revoke", help="let a key count for nothing any more")
+    for action in (listed, check, rotate, retire, revoke):
+        action.add_argument(
+            "--trust", metavar="FILE", help="the trust file (otherwise CUTOVER_TRUST, configs/trust.json)"
+        )
+    for action in (listed, check):
+        action.add_argument("--json", action="store_true", help="print one JSON document")
+    check.add_argument("--warn-days", metavar="N", type=_days, default=7, help="red from then on; default: 7")
+    check.add_argument(
+        "--critical-days", metavar="N", type=_days, default=3, help="critical from then on; default: 3"
+    )
+    check.add_argument("--ring", metavar="FOLDER", type=Path, help="a key ring to check as well")
+    add_time(check, "check as of this UTC time; default: now")
+    rotate.add_argument("ring", metavar="FOLDER", type=Path, nargs="?", help="otherwise CUTOVER_KEY")
+    rotate.add_argument(
+        "--grace-days", metavar="N", type=_days, default=30, help="how long old signatures count; default: 30"
+    )
+    rotate.add_argument("--kind", choices=[k.value for k in KeyKind], help="otherwise that of the old key")
+    retire.add_argument("key", metavar="KEY", nargs="?", help="its name, or how its id begins")
+    revoke.add_argument("key", metavar="KEY", help="its name, or how its id begins")
+    revoke.add_argument("--reason", type=_text, required=True, help="for those who ask why nothing verifies")
+    for action in (rotate, retire, revoke):
+        action.add_argument(
+            "--log", metavar="PLACE", default="var/cutover/log", help="the log; default: var/cutover/log"
+        )
+        action.add_argument("--origin", help="the log's name (otherwise that of the log in the trust file)")
+
+
+def _days(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 4:
+        raise argparse.ArgumentTypeError(f"expected a number of days, got {text!r}")
+    return int(text)
 
 
 def _text(text: str) -> str:
@@ -104,17 +151,31 @@ def _text(text: str) -> str:
     return text
 
 
-def _new_trusted(options: argparse.Namespace, trust: Path) -> None:
+def _new_trusted(options: argparse.Namespace) -> None:
     """Make a key and add it to a trust file; a file that cannot be used is said before a key is made."""
+    trust: Path | None = options.trust
+    if trust is None:
+        raise ConfigError(
+            "expected --trust FILE beside --ring, got none", hint="rotating a key writes the trust file"
+        )
     before = read_trust(trust)
     if before is not None:
         parse_trust(before, where=str(trust))
     options.name = options.name or options.path.stem
-    entry = _entry(options, _new(options))
+    entry = _entry(options, _new_ring(options) if options.ring else _new(options))
     mode = 0o644 if before is None else stat.S_IMODE(trust.stat().st_mode)
     # A link stays one.
     write_atomic(trust.resolve(), with_entry(before, entry, where=str(trust)), mode=mode)
     print(f"added it to {trust}", file=sys.stderr)
+
+
+def _new_ring(options: argparse.Namespace) -> PublicKey:
+    from pytest_cutover.keys.ring import KeyRing
+
+    ring = KeyRing(options.path)
+    keyid = ring.begin(KeyKind(options.kind))
+    print(f"made the ring {options.path} (private, keep it); key id {keyid}", file=sys.stderr)
+    return ring.signer().public
 
 
 def _new(options: argparse.Namespace) -> PublicKey:

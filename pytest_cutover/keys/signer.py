@@ -112,11 +112,15 @@ def load_signer(
 def load_private_key(
     path: Path, *, kind: SignerKind = SignerKind.CONFIGURED, where: str | None = None
 ) -> PemSigner:
-    """The private key in the file `path`, which nobody but its owner may read.
+    """The private key in the file `path`, which nobody but its owner may read; of a key ring, the active one.
 
     Raises:
         ConfigError: missing, unreadable, readable by others, or not a usable key.
     """
+    if os.path.isdir(path):  # noqa: PTH112 # Path.is_dir raises for names no file can have
+        from pytest_cutover.keys.ring import KeyRing
+
+        return KeyRing(path).signer()
     where = where or str(path)
     return load_private_pem(_read_private(path, where), where=where, kind=kind)
 

@@ -12,7 +12,7 @@ from pytest_cutover.cli import verify
 from pytest_cutover.errors import ConfigError
 
 ACTIONS = [("policy", "check"), ("policy", "sign"), ("policy", "verify"), ("policy", "show")]
-ACTIONS += [("keys", "new"), ("keys", "show")]
+ACTIONS += [("keys", action) for action in ("new", "show", "list", "check", "rotate", "retire", "revoke")]
 
 
 def ended(arguments):

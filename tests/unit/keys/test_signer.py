@@ -185,8 +185,8 @@ class TestLoadPrivateKey:
             load_private_key(tmp_path / "gone.pem")
         assert "cutover keys new" in str(caught.value.hint)
 
-    def test_a_folder_is_refused(self, tmp_path: Path) -> None:
-        with pytest.raises(ConfigError, match="cannot be read"):
+    def test_a_folder_that_is_no_key_ring_is_refused(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="there is no key ring"):
             load_private_key(tmp_path)
 
     def test_a_name_no_file_can_have_is_refused(self, tmp_path: Path) -> None:

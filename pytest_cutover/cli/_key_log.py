@@ -1,0 +1,72 @@
+"""The transparency log that key events go into."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.trusted import EVERYWHERE
+from pytest_cutover.model import LOCAL_LOG
+from pytest_cutover.run.logged import open_run_log
+from pytest_cutover.tlog.entry import MAX_NAME, EntryKind, LogEntry
+
+if TYPE_CHECKING:
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.tlog.log import Log
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEventLog:
+    """A log, as the key ring needs it: an entry names a key by its id, which is the SHA-256 of its public half."""
+
+    log: Log
+
+    @classmethod
+    def open(cls, place: str, origin: str | None, anchor: Anchor, keyid: str) -> KeyEventLog:
+        """The log at `place` (a folder or s3://…), named `origin`, or as the trust file names its one log.
+
+        Raises:
+            ConfigError: several logs to choose from, or no key to sign with.
+            CutoverError: what is there cannot be used.
+        """
+        key = next((k for k in anchor.keys if k.keyid == keyid), None)
+        environment = EVERYWHERE if key is None else min(key.environments)
+        opened = open_run_log(
+            place,
+            origin or _origin(anchor),
+            Path(),
+            os.environ,
+            anchor,
+            environment=environment,
+            now=datetime.now(UTC),
+            say=lambda text: print(text, file=sys.stderr),
+        )
+        if opened.rewritten is not None:
+            raise ConfigError(
+                f"{place}: the log does not go on from where it was seen: {opened.rewritten}",
+                hint="treat it as tampering: cutover log audit says where they part",
+            )
+        return cls(opened.log)
+
+    @property
+    def origin(self) -> str:
+        return self.log.origin
+
+    def append(self, keyid: str, event: str, at: datetime) -> int:
+        """The index of the event, which is in the log for good when this returns."""
+        text = "".join(c if c.isprintable() else " " for c in event)[:MAX_NAME]
+        return self.log.append([LogEntry(EntryKind.KEY, keyid, at, text).to_bytes()]).first
+
+
+def _origin(anchor: Anchor) -> str:
+    named = sorted({k.origin for k in anchor.keys if k.origin is not None and k.has_role("log")})
+    if len(named) > 1:
+        raise ConfigError(
+            f"{anchor.where} names several logs: {', '.join(named)}", hint="say which one: --origin NAME"
+        )
+    return named[0] if named else LOCAL_LOG

@@ -1,0 +1,401 @@
+"""A key ring: a folder with the key that signs now, rotated without a moment in which good signatures are refused.
+
+`ring.json` names the active key, and is what makes a rotation visible to signers; the trust file says what
+verifiers believe. A rotation goes through these steps, each atomic, and goes on where it was stopped:
+
+1. the new key is made and named `next`;
+2. the trust file lists it, so that verifiers know it before anything is signed with it;
+3. `ring.json` makes it active: from here on nobody signs with the old one;
+4. the rotation is logged; the log's size then is what no good signature of the old key can stand behind;
+5. the trust file puts the old key into grace with that size, and the old private key is removed.
+
+Nobody holds a lock while signing. Who signs logs it and then looks whether the key is still active (`sign_logged`):
+if it is, step 3 is yet to come, so the entry stands before the one of step 4; if not, he signs again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import stat
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from pytest_cutover import strictjson
+from pytest_cutover.errors import AdapterError, ConfigError
+from pytest_cutover.files import write_atomic
+from pytest_cutover.keys.signer import (
+    generate,
+    load_private_key,
+    load_private_pem,
+    public_path,
+    write_new_private,
+)
+from pytest_cutover.keys.trust import parse_trust, read_trust, trust_entry, with_changes, with_entry
+from pytest_cutover.keys.trusted import KeyState
+from pytest_cutover.model import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from pytest_cutover.keys.signer import PemSigner, Signer
+    from pytest_cutover.keys.trusted import TrustedKey
+    from pytest_cutover.keys.verifier import KeyKind
+
+RING_FILE = "ring.json"
+
+_ATTEMPTS = 20
+"""Rotations that one signature may meet; more is a loop somewhere."""
+
+_SERIAL = re.compile(r"(.*) (\d+)")
+_KEYID = re.compile(r"[0-9a-f]{64}")
+_HINT = "cutover keys new FOLDER --ring makes one"
+
+_Signed = TypeVar("_Signed")
+_Position = TypeVar("_Position")
+
+
+class KeyLog(Protocol):
+    """Where key events are logged."""
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+
+    def append(self, keyid: str, event: str, at: datetime) -> int:
+        """The index of the event, which is in the log for good when this returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """A rotation that is done."""
+
+    old: TrustedKey
+    new: TrustedKey
+    was_begun: bool
+    """It had been begun before, and was only finished now."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """`ring.json`; at most one of `next` and `leaving` is set, and only while a rotation is under way."""
+
+    active: str
+    next: str | None = None
+    leaving: str | None = None
+
+
+class KeyRing:
+    """The ring in `folder`. Reading takes no lock and sees every rotation at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def active(self) -> str:
+        """The id of the key that signs now.
+
+        Raises:
+            ConfigError: there is no ring, or it cannot be read.
+        """
+        return self._read().active
+
+    def is_unfinished(self) -> bool:
+        """Whether a rotation was begun and not finished."""
+        state = self._read()
+        return state.next is not None or state.leaving is not None
+
+    def signer(self) -> PemSigner:
+        """The key that signs now, for one thing to sign: whoever signs the next one asks again.
+
+        Raises:
+            ConfigError: there is no ring, or its key cannot be used.
+        """
+        for _ in range(_ATTEMPTS):
+            keyid = self.active()
+            path = self._path(keyid)
+            try:
+                signer = load_private_key(path)
+            except ConfigError:
+                if keyid != self.active():
+                    continue  # rotated since, and the old key removed
+                raise
+            if signer.keyid != keyid:
+                raise ConfigError(f"{path}: expected the key {keyid[:16]}…, got {signer.keyid[:16]}…")
+            return signer
+        raise ConfigError(f"{self.folder}: the active key changed {_ATTEMPTS} times while it was read")
+
+    def rotate(
+        self, trust: Path, log: KeyLog, *, grace: timedelta, at: datetime, kind: KeyKind | None = None
+    ) -> Rotated:
+        """Make a new key active and put the old one into grace; a rotation that was stopped goes on.
+
+        Raises:
+            ConfigError: ring or trust file cannot be used, or the active key is not in the trust file.
+            CutoverError: a file cannot be written or the event not logged; the same call again goes on from there.
+        """
+        with alone_in(self.folder):
+            state = self._read()
+            was_begun = state != _State(state.active)
+            if state.leaving is None:
+                old = _trusted(trust, state.active)
+                if state.next is None:
+                    state = replace(state, next=self._make(kind or old.public.kind))
+                    self._write(state)
+                state = self._switch(state, trust, old, at)
+            old, new = self._finish(state, trust, log, grace, at)
+        return Rotated(old, new, was_begun)
+
+    def begin(self, kind: KeyKind) -> str:
+        """Make a ring with its first key; the key's id.
+
+        Raises:
+            ConfigError: there is one already.
+            AdapterError: it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as exc:
+            raise AdapterError(f"cannot make the ring {self.folder}: {exc.strerror or exc}") from exc
+        with alone_in(self.folder):
+            if (self.folder / RING_FILE).exists():
+                raise ConfigError(
+                    f"{self.folder} is a ring already", hint="cutover keys rotate makes a new key"
+                )
+            keyid = self._make(kind)
+            self._write(_State(keyid))
+            return keyid
+
+    # -- the steps of a rotation
+
+    def _make(self, kind: KeyKind) -> str:
+        pem = generate(kind)
+        signer = load_private_pem(pem, where=str(self.folder))
+        path = self._path(signer.keyid)
+        if not write_new_private(path, pem):
+            raise ConfigError(f"{path} is already there", hint="keys are never overwritten")
+        write_atomic(public_path(path), signer.public_pem())
+        return signer.keyid
+
+    def _switch(self, state: _State, trust: Path, old: TrustedKey, at: datetime) -> _State:
+        """Steps 2 and 3."""
+        assert state.next is not None  # the caller has just seen to it
+        signer = load_private_key(self._path(state.next))
+
+        def listed(data: bytes) -> bytes:
+            anchor = parse_trust(data, where=str(trust))
+            if any(key.keyid == signer.keyid for key in anchor.keys):
+                return data
+            names = {key.name for key in anchor.keys}
+            entry = trust_entry(
+                signer.public,
+                name=_next_name(old.name, names),
+                roles=tuple(sorted(old.roles)),
+                environments=tuple(sorted(old.environments)),
+                person=old.person,
+                origin=old.origin,
+            )
+            if old.not_before is not None and old.not_after is not None:  # as long a life as the last one
+                entry["not_before"] = rfc3339(at)
+                entry["not_after"] = rfc3339(at + (old.not_after - old.not_before))
+            return with_entry(data, entry, where=str(trust))
+
+        edit_trust(trust, listed)
+        state = _State(active=state.next, leaving=state.active)
+        self._write(state)
+        return state
+
+    def _finish(
+        self, state: _State, trust: Path, log: KeyLog, grace: timedelta, at: datetime
+    ) -> tuple[TrustedKey, TrustedKey]:
+        """Steps 4 and 5. Logged twice, if a stop came between them: the later entry counts."""
+        leaving = state.leaving
+        assert leaving is not None  # the caller has just seen to it
+        if _trusted(trust, leaving).state is not KeyState.GRACE:
+            size = log.append(leaving, f"rotated to {state.active[:16]}", at)
+            changes = {
+                "state": KeyState.GRACE.value,
+                "rotated": {"origin": log.origin, "size": size, "at": rfc3339(at)},
+                "grace_until": rfc3339(at + grace),
+            }
+
+            def graced(data: bytes) -> bytes:
+                if _find(data, trust, leaving).state is not KeyState.ACTIVE:
+                    return data  # revoked in the meantime, which no rotation takes back
+                return with_changes(data, leaving, changes, where=str(trust))
+
+            edit_trust(trust, graced)
+        self._write(_State(state.active))
+        self._path(leaving).unlink(missing_ok=True)
+        return _trusted(trust, leaving), _trusted(trust, state.active)
+
+    # -- ring.json
+
+    def _path(self, keyid: str) -> Path:
+        return self.folder / f"{keyid[:16]}.pem"
+
+    def _read(self) -> _State:
+        path = self.folder / RING_FILE
+        try:
+            document = strictjson.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise ConfigError(f"{self.folder}: there is no key ring", hint=_HINT) from None
+        except (OSError, ValueError) as exc:
+            raise ConfigError(f"{path}: the key ring cannot be read: {exc}", hint=_HINT) from None
+        return _state(document, path)
+
+    def _write(self, state: _State) -> None:
+        document = {"format": 1, "active": state.active}
+        told = {"next": state.next, "leaving": state.leaving}
+        document |= {name: keyid for name, keyid in told.items() if keyid is not None}
+        write_atomic(self.folder / RING_FILE, f"{json.dumps(document, indent=1)}\n".encode(), mode=0o600)
+
+
+def sign_logged(
+    ring: KeyRing, sign: Callable[[Signer], _Signed], log: Callable[[_Signed], _Position]
+) -> tuple[_Signed, _Position]:
+    """What `sign` makes with the active key, and where `log` put it: surely before that key's rotation.
+
+    Both may be called again, when a rotation came in between; what was logged before is then superseded.
+
+    Raises:
+        AdapterError: that happened again and again.
+    """
+    for _ in range(_ATTEMPTS):
+        signer = ring.signer()
+        signed = sign(signer)
+        position = log(signed)
+        if ring.active() == signer.keyid:
+            return signed, position
+    raise AdapterError(f"{ring.folder}: the key was rotated {_ATTEMPTS} times while one thing was signed")
+
+
+def is_ring(path: Path) -> bool:
+    """Whether a key ring stands in that folder."""
+    return (path / RING_FILE).is_file()
+
+
+# -- the trust file ---------------------------------------------------------------------------
+
+
+def revoke(trust: Path, keyid: str, *, reason: str, at: datetime, log: KeyLog | None) -> TrustedKey:
+    """Let a key count for nothing any more, and log that. The trust file first: that is what protects.
+
+    Raises:
+        ConfigError: no such key, or the file cannot be used.
+        CutoverError: it cannot be written; or the event not logged, and the key is revoked all the same.
+    """
+    changes = {"state": KeyState.REVOKED.value, "revoked_at": rfc3339(at), "reason": reason}
+
+    def revoked(data: bytes) -> bytes:
+        if _find(data, trust, keyid).state is KeyState.REVOKED:
+            return data  # the first time and reason stay
+        return with_changes(data, keyid, changes, where=str(trust))
+
+    edit_trust(trust, revoked)
+    if log is not None:
+        log.append(keyid, f"revoked: {reason}", at)
+    return _trusted(trust, keyid)
+
+
+def retire(trust: Path, keyid: str, *, at: datetime, log: KeyLog | None) -> TrustedKey:
+    """End the grace of a key, and log that.
+
+    Raises:
+        ConfigError: no such key, or it is not in grace.
+        CutoverError: it cannot be written or logged.
+    """
+
+    def retired(data: bytes) -> bytes:
+        key = _find(data, trust, keyid)
+        if key.state not in (KeyState.GRACE, KeyState.RETIRED):
+            raise ConfigError(
+                f"{trust}: expected a key in grace, got {key.name!r}, which is {key.state.value}",
+                hint="cutover keys rotate puts an active key into grace; cutover keys revoke ends it at once",
+            )
+        return with_changes(data, keyid, {"state": KeyState.RETIRED.value}, where=str(trust))
+
+    edit_trust(trust, retired)
+    if log is not None:
+        log.append(keyid, "retired", at)
+    return _trusted(trust, keyid)
+
+
+def edit_trust(trust: Path, change: Callable[[bytes], bytes]) -> None:
+    """Replace the trust file by what `change` makes of it: atomically, one writer at a time.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+        AdapterError: it cannot be written.
+    """
+    path = trust.resolve()  # a link stays one
+    with alone_in(path.parent):
+        before = read_trust(path)
+        if before is None:
+            raise ConfigError(
+                f"{trust}: there is no trust file", hint="cutover keys new PATH --trust FILE makes one"
+            )
+        after = change(before)
+        if after != before:
+            write_atomic(path, after, mode=stat.S_IMODE(path.stat().st_mode))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the only process that changes what stands in `folder`, among those that ask; waits for others.
+
+    Raises:
+        AdapterError: there is no such folder.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as exc:
+        raise AdapterError(f"cannot open the folder {folder}: {exc.strerror or exc}") from exc
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which ends the lock
+
+
+def _trusted(trust: Path, keyid: str) -> TrustedKey:
+    data = read_trust(trust)
+    if data is None:
+        raise ConfigError(
+            f"{trust}: there is no trust file", hint="cutover keys new PATH --trust FILE makes one"
+        )
+    return _find(data, trust, keyid)
+
+
+def _find(data: bytes, trust: Path, keyid: str) -> TrustedKey:
+    found = [key for key in parse_trust(data, where=str(trust)).keys if key.keyid == keyid]
+    if not found:
+        raise ConfigError(
+            f"{trust}: there is no key {keyid[:16]}…",
+            hint="cutover keys list shows the keys; cutover keys show KEY prints an entry to add",
+        )
+    return found[0]
+
+
+def _next_name(name: str, taken: set[str]) -> str:
+    """`release key` gives `release key 2`, and so on."""
+    match = _SERIAL.fullmatch(name)
+    stem, serial = (match[1], int(match[2])) if match else (name, 1)
+    while f"{stem} {serial + 1}" in taken:
+        serial += 1
+    return f"{stem} {serial + 1}"
+
+
+def _state(document: Any, path: Path) -> _State:
+    if not isinstance(document, dict) or document.get("format") != 1 or "active" not in document:
+        raise ConfigError(f"{path}: expected a key ring of format 1", hint=_HINT)
+    fields = {name: value for name, value in document.items() if name != "format"}
+    if set(fields) - {"active", "next", "leaving"} or {"next", "leaving"} <= set(fields):
+        raise ConfigError(f"{path}: expected active, and next or leaving, got {sorted(fields)}", hint=_HINT)
+    if not all(isinstance(v, str) and _KEYID.fullmatch(v) for v in fields.values()):
+        raise ConfigError(f"{path}: expected ids of keys, 64 hex digits each", hint=_HINT)
+    return _State(**fields)
