@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def begin(folder: Path) -> KeyRing:
     ring.begin(KeyKind.ED25519)
     entry = trust_entry(ring.signer().public, name="release")
     (folder / "trust.json").write_text(json.dumps({"format": 1, "keys": [entry]}))
+    Events(open_log(folder)).append(ring.active(), "added", datetime.now(UTC))
     return ring
 
 
@@ -58,11 +60,20 @@ def rotate(folder: Path, ring: KeyRing, log: Log) -> list[PemSigner]:
     """All old keys, which a thief has copied while they were active."""
     stolen = []
     for _ in range(ROTATIONS):
+        await_entries(log, PROCESSES)
         keyid = ring.active()
         pem = (ring.folder / f"{keyid[:16]}.pem").read_bytes()
         stolen.append(load_private_pem(pem, where="a copy"))
         ring.rotate(folder / "trust.json", Events(log), grace=GRACE, at=datetime.now(UTC))
     return stolen
+
+
+def await_entries(log: Log, more: int) -> None:
+    """Let the others log that many: so that every key is used."""
+    wanted, until = log.checkpoint().size + more, time.monotonic() + 60
+    while log.checkpoint().size < wanted:
+        assert time.monotonic() < until, "nobody signs any more"
+        time.sleep(0.002)
 
 
 def signed_by_all(folder: Path, ring: KeyRing, log: Log) -> tuple[list[dict[str, Any]], list[PemSigner]]:
