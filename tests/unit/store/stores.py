@@ -8,10 +8,15 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_cutover.evidence.inclusion import PROOF_FILE, logged_entry
 from pytest_cutover.model import SECTION_TYPE
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.store.checking import Checked, Wanted, check_store
+from pytest_cutover.store.index import Index, build_index, write_index
 from pytest_cutover.store.putting import put_set
-from tests.unit.evidence.runs import KEY, NOW, TRUSTED_POLICY_KEY, Run, anchor, sealed, trusted
+from pytest_cutover.tlog.log import Log
+from pytest_cutover.tlog.note import NoteSigner
+from tests.unit.evidence.runs import KEY, NOW, TRUSTED_POLICY_KEY, Run, anchor, sealed, signer, trusted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +24,10 @@ if TYPE_CHECKING:
 
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.model import EffectivePolicy
+    from pytest_cutover.objects.protocol import ObjectStore
+
+LATER = NOW + timedelta(hours=2)
+"""When stores are checked."""
 
 SECTION = b'{\n "p95": 0.10,\n "window": "5 min"\n}\n'
 
@@ -32,7 +41,6 @@ class StoredRun(Run):
         ("log", b"ok\n", "text/plain"),
     )
     sections: tuple[str, ...] = ("perf",)
-    log: str | None = None
 
     def _finished(self, nodeid: str, at: str) -> dict[str, Any]:
         attachments = [
@@ -94,3 +102,47 @@ def filled(folder: Path, numbers: Sequence[int] = (0, 1), now: datetime = NOW) -
     for number in numbers:
         put_set(store, files_at(number))
     return store
+
+
+# -- with an index and a log -------------------------------------------------------------------
+
+ORIGIN = "log.example/test"
+LOG_KEY = signer()
+
+
+def full_trust() -> Anchor:
+    """Whoever decides, signs policies and indexes, and the log's key."""
+    log = trusted(LOG_KEY, name="log", roles=frozenset({"log"}), origin=ORIGIN)
+    return anchor(trusted(KEY, roles=frozenset({"decision", "store"})), TRUSTED_POLICY_KEY, log)
+
+
+def new_log(folder: Path) -> Log:
+    return Log(FolderObjects(folder), ORIGIN, NoteSigner(ORIGIN, LOG_KEY))
+
+
+def put_logged(store: ObjectStore, log: Log, run: StoredRun) -> None:
+    """Log the decision of a run, and put it with its proof."""
+    files = run.files()
+    bundle = files["bundle.intoto.jsonl"]
+    entry = logged_entry(bundle, run.run_id, run.environment, run.decided_at)
+    appended = log.append([entry])
+    files[PROOF_FILE] = log.prove(appended.first, signed=appended.signed)
+    put_set(store, files)
+
+
+def reindexed(store: ObjectStore, now: datetime = LATER, before: Index | None = None) -> Index:
+    """Write the index of what is there."""
+    index = build_index(store, before, now)
+    write_index(store, index, KEY)
+    return index
+
+
+def checked(store: ObjectStore, log: Log | None = None, **wanted: Any) -> Checked:
+    """By keys that include the log's when there is one."""
+    keys = trust() if log is None else full_trust()
+    return check_store(store, keys, LATER, Wanted(log=log, **wanted))
+
+
+def codes(found: Checked) -> list[tuple[str, str | None]]:
+    """Code and file of each finding, sorted."""
+    return sorted({(f.code.code, f.where) for f in found.findings})
