@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
+from pytest_cutover.cli._when import span, time
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.model import parse_rfc3339, rfc3339
+from pytest_cutover.model import rfc3339
 from pytest_cutover.store.index import environments_in, index_before, index_runs
 from pytest_cutover.store.locking import NotLockedError, hold_run, lock_run, runs_to_lock
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_cutover.objects.protocol import ObjectStore
 
 DONE, REFUSED = 0, 1
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def declare(parser: ArgumentParser) -> None:
@@ -36,32 +34,14 @@ def declare(parser: ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="*", help="ids, or latest")
     parser.add_argument("--all", action="store_true", help="every run that was never locked")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--until", metavar="TIME", type=_time, help="until then: 2027-11-21T00:00:00Z")
-    what.add_argument(
-        "--for", dest="span", metavar="SPAN", type=_span, help="so long from now: 12h, 90d, 52w"
-    )
+    what.add_argument("--until", metavar="TIME", type=time, help="until then: 2027-11-21T00:00:00Z")
+    what.add_argument("--for", dest="span", metavar="SPAN", type=span, help="so long from now: 12h, 90d, 52w")
     what.add_argument("--hold", action="store_true", help="put them under legal hold")
     what.add_argument("--release", action="store_true", help="lift the legal hold")
     _store.add_store(parser)
     _store.add_key(parser)
     _store.add_trust(parser)
     _store.add_json(parser)
-
-
-def _time(text: str) -> datetime:
-    try:
-        return parse_rfc3339(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"expected a UTC time such as 2027-11-21T00:00:00Z, got {text!r}"
-        ) from None
-
-
-def _span(text: str) -> timedelta:
-    found = re.fullmatch(r"([0-9]{1,5})([hdw])", text)
-    if found is None or not int(found[1]):
-        raise argparse.ArgumentTypeError(f"expected a span such as 12h, 90d or 52w, got {text!r}")
-    return int(found[1]) * _UNITS[found[2]]
 
 
 def run(options: Namespace) -> int:

@@ -21,6 +21,8 @@ ACTIONS = {
     "gc": "take runs out that nobody needs any more",
     "list": "list the runs in a store",
     "show": "show the evidence document of a run",
+    "upload": "put every run into another store, retained",
+    "restore": "put everything of a store into a folder again",
     "check-store": "show whether a store enforces retention (WORM)",
 }
 """Action to its line in `cutover evidence --help`."""
@@ -37,7 +39,7 @@ def _parser(actions: Collection[str] = tuple(ACTIONS)) -> Parser:
     """The parser; `actions` are those whose arguments are declared."""
     parser = Parser(
         prog="cutover evidence",
-        description="Keep evidence in a store, and prove that it is all there and unchanged. A store is a folder.",
+        description="Keep evidence in a store, and prove that it is all there and unchanged. A store is a folder, or s3://bucket/prefix.",
         epilog="exit codes: 0 yes, 1 no, 2 unusable input, 64 usage",
     )
     found = parser.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=Parser)

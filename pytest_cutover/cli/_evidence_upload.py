@@ -1,0 +1,66 @@
+"""`cutover evidence upload`: put the runs of a store into another one, retained."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover.cli import _store, _transfer
+from pytest_cutover.cli._when import span, time
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.files import write_atomic
+from pytest_cutover.model import rfc3339
+from pytest_cutover.objects.place import open_objects
+from pytest_cutover.store.transfer import format_manifest, upload
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+MANIFESTS = Path("var/cutover/uploads")
+"""Below the folder of the project; git ignores `var/`."""
+
+
+def declare(parser: ArgumentParser) -> None:
+    """Its arguments."""
+    parser.description = (
+        "Put every run of a store into another one, retained in COMPLIANCE mode, and read each file back by its "
+        "version id. Nothing is overwritten; what was interrupted is run again."
+    )
+    parser.epilog = (
+        "exit codes: 0 all of it is there, 1 something else is there or was read back, 2 unusable input or no answer, "
+        "64 usage"
+    )
+    parser.add_argument("source", metavar="FROM", help="a folder, such as var/evidence")
+    parser.add_argument("target", metavar="TO", help="s3://bucket/prefix")
+    kept = parser.add_mutually_exclusive_group(required=True)
+    kept.add_argument("--until", metavar="TIME", type=time, help="retain until then: 2027-11-21T00:00:00Z")
+    kept.add_argument("--for", dest="span", metavar="SPAN", type=span, help="so long from now: 12h, 90d, 52w")
+    kept.add_argument("--unprotected", action="store_true", help="retain only what is locked already")
+    parser.add_argument(
+        "--manifest", metavar="FILE", type=Path, help=f"where to write it (default: below {MANIFESTS})"
+    )
+    _store.add_json(parser)
+
+
+def run(options: Namespace) -> int:
+    """Upload; 0 all of it is there, 1 not."""
+    now = datetime.now(UTC)
+    until = options.until or (now + options.span if options.span else None)
+    if until is not None and until <= now:
+        raise ConfigError(f"expected a time to come, got {rfc3339(until)}")
+    source, target = _store.opened(options.source), open_objects(options.target)
+    with _store.progress("uploaded") as told:
+        moved = upload(source, target, retain_until=until, now=now, progress=told)
+    file = options.manifest or MANIFESTS / f"{now:%Y%m%dT%H%M%SZ}.json"
+    write_atomic(file, format_manifest(moved))
+    kept = None if until is None else rfc3339(until)
+    code = _transfer.told(
+        moved, source.where, {"retain_until": kept, "manifest": str(file)}, as_json=options.json
+    )
+    if not options.json:
+        print(f"retained {'only what is locked already' if kept is None else f'until {kept}'}")
+        print(f"manifest {file}")
+        print(f"sign its index: cutover evidence index --store {options.target}", file=sys.stderr)
+    return code
