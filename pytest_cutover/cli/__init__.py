@@ -31,6 +31,7 @@ VERBS = {
     "history": "list past runs",
     "prune": "take away old runs that nobody needs any more",
     "evidence": "keep evidence in a store, and prove that nothing is missing",
+    "log": "append to a transparency log, prove what is in it, audit it",
     "policy": "check, sign, verify or show a policy",
     "keys": "make, show, rotate and revoke signing keys; say when they end",
     "waivers": "make, sign or show waivers of gates",

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
+from pytest_cutover.errors import ConfigError
 from pytest_cutover.service.config import CHECK_NAMES, ServiceConfig, with_broken
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_cutover.tlog.witness import Witness
 
 
 def run(argv: Sequence[str]) -> int:
@@ -27,6 +30,7 @@ def run(argv: Sequence[str]) -> int:
         rootdir=rootdir,
         policy=policy if options.policy or policy.is_file() else None,
         environ=dict(os.environ),
+        witness=_witness(options, rootdir, state),
     )
     config = with_broken(config, options.broken)
     for name in config.broken:
@@ -37,6 +41,35 @@ def run(argv: Sequence[str]) -> int:
     from pytest_cutover.service.server import serve
 
     return serve(config, host=options.host, port=options.port, follow_stdin=options.follow_stdin)
+
+
+def _witness(options: argparse.Namespace, rootdir: Path, state: Path) -> Witness | None:
+    if options.witness is None and options.witness_key is None:
+        return None
+    if options.witness is None or options.witness_key is None:
+        raise ConfigError("expected --witness NAME and --witness-key FILE together, got one of them")
+    from datetime import UTC, datetime
+
+    from pytest_cutover.keys.signer import load_private_key
+    from pytest_cutover.keys.trust import find_anchor
+    from pytest_cutover.objects.folder import FolderObjects
+    from pytest_cutover.tlog.cosignature import CosignatureSigner
+    from pytest_cutover.tlog.known import log_keys
+    from pytest_cutover.tlog.witness import Witness
+
+    now = datetime.now(UTC)
+    anchor = find_anchor(options.trust, os.environ, rootdir)
+    logs = () if anchor is None else log_keys(anchor, now)
+    if not logs:
+        raise ConfigError(
+            "expected logs to cosign, got none that is trusted",
+            hint='give a trust file with keys in role "log"',
+        )
+    signer = CosignatureSigner(options.witness, load_private_key(Path(options.witness_key)))
+    witness = Witness(FolderObjects(state / "witness"), signer, logs, lambda: datetime.now(UTC))
+    names = ", ".join(sorted({key.name for key in logs}))
+    print(f"witness of {names}; its key: {witness.vkey}", file=sys.stderr)
+    return witness
 
 
 def _parser() -> Parser:
@@ -63,6 +96,15 @@ def _parser() -> Parser:
         choices=CHECK_NAMES,
         metavar="CHECK",
         help=f"rehearsal: make a check really fail, to see its gate turn red ({', '.join(CHECK_NAMES)})",
+    )
+    parser.add_argument(
+        "--witness",
+        metavar="NAME",
+        help="also cosign checkpoints, under this name, of the logs that the trust file names (C2SP tlog-witness)",
+    )
+    parser.add_argument("--witness-key", metavar="FILE", help="the witness's own Ed25519 key")
+    parser.add_argument(
+        "--trust", metavar="FILE", help="trust file; default: CUTOVER_TRUST, then configs/trust.json"
     )
     parser.add_argument("--follow-stdin", action="store_true", help="end when standard input ends")
     return parser

@@ -22,11 +22,14 @@ except ImportError as exc:
         "the sandbox service needs Starlette", hint="pip install 'pytest-cutover[service]'"
     ) from exc
 
+from pytest_cutover.service.witness import witness_routes
+
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
     from pytest_cutover.service.config import ServiceConfig
+    from pytest_cutover.tlog.witness import Witness
 
 MAX_BODY_BYTES = 64 * 1024
 
@@ -42,7 +45,7 @@ class Service:
             config.state.mkdir(parents=True, exist_ok=True)
             self._metrics = Metrics()
             self._orders = OrderStore(config.state / ORDERS)
-            self._log = RequestLog(self._routes(), config.request_log, self._metrics)
+            self._log = RequestLog(self._routes(config.witness), config.request_log, self._metrics)
         except (OSError, sqlite3.Error) as exc:
             raise AdapterError(
                 f"cannot use the state folder {config.state}: {exc}", hint="--state DIR"
@@ -62,9 +65,10 @@ class Service:
         """Import what the checks import, so that the first caller does not wait for it."""
         self._checks.run()
 
-    def _routes(self) -> Starlette:
+    def _routes(self, witness: Witness | None) -> Starlette:
         return Starlette(
             routes=[
+                *(() if witness is None else witness_routes(witness)),
                 Route("/", self._index),
                 Route("/readyz", self._readyz),
                 Route("/metrics", self._expose),

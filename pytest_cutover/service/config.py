@@ -13,6 +13,8 @@ from pytest_cutover.errors import AdapterError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from pytest_cutover.tlog.witness import Witness
+
 CHECK_NAMES = ("signing_key", "evidence_folder", "clock", "policy_signature", "disk")
 
 BUILD_YEAR = 2026
@@ -37,6 +39,7 @@ class ServiceConfig:
     min_free_bytes: int = MIN_FREE_BYTES
     min_free_inodes: int = MIN_FREE_INODES
     broken: tuple[str, ...] = ()
+    witness: Witness | None = None  # cosigns checkpoints of other machines' logs
 
     @property
     def evidence_folder(self) -> Path:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_SIZE: Final = 2**63 - 1
 
+_HEX = re.compile(r"[0-9a-f]{64}")
 _SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -34,8 +35,8 @@ class Checkpoint:
         return "\n".join((self.origin, str(self.size), encode_base64(self.root), *self.extensions, ""))
 
     def to_json(self) -> dict[str, Any]:
-        """Origin, size and root hash (base64), as a decision pins them."""
-        return {"origin": self.origin, "size": self.size, "root": encode_base64(self.root)}
+        """Origin, size and root hash (hex), as a decision pins them."""
+        return {"origin": self.origin, "size": self.size, "root": self.root.hex()}
 
 
 def pinned_checkpoint(value: object, where: str) -> Checkpoint:
@@ -49,7 +50,9 @@ def pinned_checkpoint(value: object, where: str) -> Checkpoint:
     origin, size, root = value["origin"], value["size"], value["root"]
     if not all(isinstance(text, str) for text in (origin, root)) or type(size) is not int:
         raise EvidenceError(f"{where}: expected origin and root as text and size as a number")
-    return _checkpoint(origin, str(size), root, (), where)
+    if _HEX.fullmatch(root) is None:
+        raise EvidenceError(f"{where}: expected a root hash of {HASH_SIZE} bytes in lowercase hex")
+    return _with_a_root(_checkpoint(origin, str(size), encode_base64(bytes.fromhex(root)), (), where), where)
 
 
 def parse_text(text: str, where: str = "checkpoint") -> Checkpoint:
@@ -78,8 +81,6 @@ def _checkpoint(origin: str, size: str, root: str, extensions: tuple[str, ...], 
         raise EvidenceError(f"{where}: root hash: {exc}") from None
     if len(digest) != HASH_SIZE:
         raise EvidenceError(f"{where}: expected a root hash of {HASH_SIZE} bytes, got {len(digest)}")
-    if size == "0" and digest != EMPTY_ROOT:
-        raise EvidenceError(f"{where}: a tree of size 0 has one root hash only, and this is another")
     return Checkpoint(origin, int(size), digest, extensions)
 
 
@@ -109,6 +110,12 @@ def verify_checkpoint(
         raise VerificationError(f"{where}: expected a checkpoint of {origin}, got one of {checkpoint.origin}")
     # A key of another log, known here too, must not speak for this one.
     verify_note(note, [v for v in covering(verifiers, checkpoint.size) if v.name == checkpoint.origin], where)
+    return _with_a_root(checkpoint, where)
+
+
+def _with_a_root(checkpoint: Checkpoint, where: str) -> Checkpoint:
+    if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+        raise VerificationError(f"{where}: a tree of size 0 has one root hash only, and this is another")
     return checkpoint
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError, VerificationError
-from pytest_cutover.objects.protocol import ABSENT, ObjectLockedError, ObjectMissingError
+from pytest_cutover.objects.protocol import ABSENT, ObjectConflictError, ObjectLockedError, ObjectMissingError
 from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint, verify_extends
 from pytest_cutover.tlog.edge import Edge
 from pytest_cutover.tlog.merkle import (
@@ -22,7 +22,7 @@ from pytest_cutover.tlog.merkle import (
     leaf_hash,
     range_root,
 )
-from pytest_cutover.tlog.note import sign_note
+from pytest_cutover.tlog.note import Note, parse_note, sign_note
 from pytest_cutover.tlog.proof import TlogProof
 from pytest_cutover.tlog.tiles import (
     CHECKPOINT,
@@ -182,7 +182,15 @@ class Log:
                 "the newest entries were dropped",
                 hint="was an older copy put in place?",
             )
-        return consistency_proof(self._nodes(new.size), old.size, new.size)
+        return self.consistency_proof(old.size, new)
+
+    def consistency_proof(self, old: int, new: Checkpoint) -> list[bytes]:
+        """The proof that the tree of `new` begins with that of size `old`, whatever its root hash was.
+
+        Raises:
+            ValueError: it is smaller.
+        """
+        return consistency_proof(self._nodes(new.size), old, new.size)
 
     def root(self, size: int) -> bytes:
         """The root hash the log had at that size, from its tiles as they are now."""
@@ -324,6 +332,29 @@ class Log:
         checkpoint = Checkpoint(self.origin, 0, EMPTY_ROOT)
         signed = sign_note(checkpoint.text(), [signer]).to_bytes()
         return checkpoint, self._objects.write(CHECKPOINT, signed, expected=ABSENT).tag
+
+    def add_cosignatures(self, signed: bytes) -> bytes:
+        """Keep the checkpoint in force with further signatures, and give back what is kept.
+
+        Raises:
+            EvidenceError: it is not a checkpoint of this log.
+            ObjectConflictError: the log has grown since.
+        """
+        verify_checkpoint(signed, self._verifiers, origin=self.origin)
+        note = parse_note(signed)
+        with self._objects.exclusive(LOCK, timeout_s=self._wait_s):
+            _, data, tag = self._read_checkpoint()
+            kept = parse_note(data)
+            if kept.text != note.text:
+                raise ObjectConflictError(
+                    f"{self.where}: the log has grown since it was cosigned", hint="ask again"
+                )
+            known = {(s.name, s.key_id) for s in note.signatures}
+            others = tuple(s for s in kept.signatures if (s.name, s.key_id) not in known)
+            merged = Note(note.text, (*others, *note.signatures)).to_bytes()
+            parse_note(merged)  # not too many
+            self._objects.write(CHECKPOINT, merged, expected=tag)
+        return merged
 
     # -- tidying -------------------------------------------------------------------------------
 

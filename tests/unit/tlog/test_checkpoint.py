@@ -80,15 +80,20 @@ class TestReading:
             f"origin\n7\n{encode_base64(ROOT + ROOT)}\n",
             f"origin\n7\n{ROOT.hex()}\n",
             f"origin\n7\n{encode_base64(ROOT)[:-2]}9=\n",
-            f"origin\n0\n{encode_base64(ROOT)}\n",  # the empty tree has one root hash
         ],
     )
     def test_what_is_not_exactly_a_checkpoint_is_refused(self, text):
         with pytest.raises(EvidenceError, match=r"^checkpoint: "):
             parse_text(text)
 
-    def test_the_empty_tree(self):
-        assert parse_text(Checkpoint("o", 0, EMPTY_ROOT).text()).size == 0
+    def test_the_empty_tree_has_one_root_hash(self):
+        empty, other = Checkpoint(ORIGIN, 0, EMPTY_ROOT), Checkpoint(ORIGIN, 0, ROOT)
+
+        assert verify_checkpoint(signed(empty), [signer().verifier]) == empty
+        with pytest.raises(VerificationError, match="one root hash only"):
+            verify_checkpoint(signed(other), [signer().verifier])
+        with pytest.raises(VerificationError, match="one root hash only"):
+            pinned_checkpoint(other.to_json(), "report")
 
 
 class TestVerifying:
@@ -163,6 +168,8 @@ class TestPinned:
             {"size": -1},
             {"size": 7.0},
             {"root": ""},
+            {"root": "AB" * 32},
+            {"root": encode_base64(ROOT)},
             {"root": None},
             {"origin": ""},
             {"origin": "a\nb"},

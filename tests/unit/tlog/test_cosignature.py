@@ -147,7 +147,7 @@ class TestThreshold:
         signed = self.LOG.signed_checkpoint()[1]
         _, note = parse_checkpoint(signed)
         good = WITNESSES[0].sign(note.text, NOW)
-        bad = NoteSignature(good.name, good.key_id, good.signature[:-1] + b"\0")
+        bad = NoteSignature(good.name, good.key_id, good.signature[:-1] + b"\xff")
         proof = self.LOG.prove(4, signed=Note(note.text, (*note.signatures, bad)).to_bytes())
 
         with pytest.raises(EvidenceError, match=r"signature of witness0\.example does not fit"):

@@ -1,0 +1,142 @@
+"""Which log a command is about, with whose keys; and what else knows of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_cutover import strictjson
+from pytest_cutover.cli._evidence import anchor, read
+from pytest_cutover.errors import ConfigError, EvidenceError
+from pytest_cutover.evidence.inclusion import PROOF_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE
+from pytest_cutover.keys.signer import load_private_key
+from pytest_cutover.keys.trust import LOG_KEY
+from pytest_cutover.objects.place import open_objects
+from pytest_cutover.run.logged import LOG_KEY_VARIABLE
+from pytest_cutover.tlog.audit import Pinned
+from pytest_cutover.tlog.checkpoint import parse_checkpoint, pinned_checkpoint
+from pytest_cutover.tlog.known import log_keys
+from pytest_cutover.tlog.log import Log
+from pytest_cutover.tlog.note import ED25519, NoteSigner, NoteVerifier, parse_vkey
+from pytest_cutover.tlog.proof import HEADER, parse_proof
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+LOG = "var/cutover/log"
+
+
+@dataclass(frozen=True, slots=True)
+class LogChoice:
+    """What the options say."""
+
+    place: str
+    origin: str | None
+    trust: str | None
+    vkey: str | None
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> LogChoice:
+        return cls(options.log, options.origin, options.trust, options.vkey)
+
+    def known(self) -> tuple[tuple[NoteVerifier, ...], str]:
+        """The keys that may sign for the log, and its name.
+
+        Raises:
+            ConfigError: there is none, or several logs to choose from.
+        """
+        if self.vkey is not None:
+            return self._given(self.vkey)
+        found = anchor(self.trust)
+        keys = log_keys(found, datetime.now(UTC))
+        names = sorted({key.name for key in keys})
+        if self.origin is None and len(names) != 1:
+            listed = ", ".join(names) or "none"
+            raise ConfigError(
+                f"expected one log that {found.where} trusts, got {listed}",
+                hint="say which one with --origin NAME"
+                if names
+                else 'give its key the role "log" in the trust file, or give --vkey KEY',
+            )
+        origin = self.origin or names[0]
+        return tuple(key for key in keys if key.name == origin), origin
+
+    def _given(self, vkey: str) -> tuple[tuple[NoteVerifier, ...], str]:
+        if self.trust is not None:
+            raise ConfigError("expected --vkey or --trust, got both")
+        name, kind, public = parse_vkey(vkey, "--vkey")
+        if kind != ED25519:
+            raise ConfigError("--vkey: expected a log's key (type 01), got a witness's")
+        if self.origin not in (None, name):
+            raise ConfigError(f"--vkey: expected the key of {self.origin}, got that of {name}")
+        return (NoteVerifier(name, public),), name
+
+
+def asked_log(choice: LogChoice) -> Log:
+    """The log, to be read."""
+    verifiers, origin = choice.known()
+    return Log(open_objects(choice.place), origin, verifiers=verifiers)
+
+
+def writable_log(choice: LogChoice, key: str | None) -> Log:
+    """The log, with its own key.
+
+    Raises:
+        ConfigError: there is no key, or none that may sign for it.
+    """
+    path = key or os.environ.get(LOG_KEY_VARIABLE) or LOG_KEY
+    signer = load_private_key(Path(path))
+    verifiers, origin = choice.known()
+    own = NoteSigner(origin, signer)
+    if own.verifier.key_id not in {v.key_id for v in verifiers if v.max_size is None}:
+        raise ConfigError(
+            f"{path}: expected a key that is trusted to sign for {origin}, got another",
+            hint='add it to the trust file with the role "log": else nobody could verify what it signs',
+        )
+    return Log(open_objects(choice.place), origin, own, verifiers=verifiers)
+
+
+def pinned_in(path: Path) -> Pinned:
+    """The checkpoint that a file holds: a signed one, a proof's, or origin, size and root as JSON.
+
+    Its signature is not asked for: whoever pins it vouches for it.
+
+    Raises:
+        ConfigError: it holds none.
+    """
+    data, where = read(path), str(path)
+    try:
+        if data.startswith(HEADER.encode()):
+            data = parse_proof(data, where).checkpoint
+        if data.lstrip().startswith(b"{"):
+            return Pinned(pinned_checkpoint(strictjson.loads(data), where), where)
+        return Pinned(parse_checkpoint(data, where)[0], where)
+    except (EvidenceError, ValueError) as exc:
+        raise ConfigError(
+            str(exc), hint="give a checkpoint, a .tlog-proof or JSON with origin, size and root"
+        ) from None
+
+
+def pinned_runs(runs: Path) -> list[Pinned]:
+    """The checkpoints in the proofs beside the bundles below `runs`."""
+    return [pinned_in(path) for folder in _folders(runs) if (path := folder / PROOF_FILE).exists()]
+
+
+def digests_of(runs: Path) -> dict[str, str]:
+    """SHA-256 of every bundle below `runs`, and where it is."""
+    found = [path for folder in _folders(runs) if (path := folder / BUNDLE_FILE).exists()]
+    return {hashlib.sha256(read(path)).hexdigest(): str(path) for path in found}
+
+
+def _folders(runs: Path) -> Iterator[Path]:
+    if not runs.is_dir():
+        raise ConfigError(f"{runs}: expected a folder of runs")
+    with suppress(OSError):
+        yield from sorted(path for path in runs.iterdir() if path.is_dir())

@@ -1,0 +1,43 @@
+"""The keys of a trust file under the names they have in notes: those of logs, and those of witnesses. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_cutover.keys.trusted import KeyState
+from pytest_cutover.tlog.cosignature import CosignatureVerifier
+from pytest_cutover.tlog.note import NoteVerifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.keys.trusted import TrustedKey
+
+
+def log_keys(anchor: Anchor, at: datetime) -> tuple[NoteVerifier, ...]:
+    """The keys that may sign checkpoints, whatever the environment; a rotated one those of the log as it was then."""
+    return tuple(
+        NoteVerifier(name, key.public, None if key.rotated is None else key.rotated.size)
+        for name, key in _named(anchor, "log", at)
+    )
+
+
+def witness_keys(anchor: Anchor, at: datetime, origin: str) -> tuple[CosignatureVerifier, ...]:
+    """The keys that may cosign checkpoints of the log `origin`."""
+    return tuple(
+        CosignatureVerifier(name, key.public, None if key.rotated is None else key.rotated.size)
+        for name, key in _named(anchor, "witness", at)
+        # What a rotation says of the size of one log says nothing of another's.
+        if key.rotated is None or key.rotated.origin == origin
+    )
+
+
+def _named(anchor: Anchor, role: str, at: datetime) -> Iterator[tuple[str, TrustedKey]]:
+    for key in anchor.keys:
+        counts = key.state in (KeyState.ACTIVE, KeyState.GRACE) and key.is_valid_at(at)
+        if key.origin is None or not key.has_role(role) or not counts:
+            continue
+        if role == "witness" or key.rotated is None or key.rotated.origin == key.origin:
+            yield key.origin, key
