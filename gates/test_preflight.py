@@ -79,8 +79,10 @@ def test_service_traffic(gate, http):
     answers = send_orders(http, REQUESTS, client=f"traffic-{secrets.token_hex(4)}")
 
     succeeded = sum(good for good, _ in answers)
+    latencies = [latency for _, latency in answers]
+    gate.section("perf", perf(succeeded, latencies))
     gate.measure("success_ratio", Decimal(succeeded) / len(answers), samples=len(answers))
-    gate.measure("p95", p95([latency for _, latency in answers]), unit="s", samples=len(answers))
+    gate.measure("p95", percentile(95, latencies), unit="s", samples=len(answers))
 
 
 @pytest.mark.gate(
@@ -174,6 +176,15 @@ def call(http, path, client, **request):
     return http.get(path, headers={"X-Cutover-Client": client}, timeout_s=REQUEST_TIMEOUT_S, **request)
 
 
-def p95(latencies):
-    """The 95th percentile by nearest rank: a latency that really occurred."""
-    return sorted(latencies)[math.ceil(0.95 * len(latencies)) - 1]
+def perf(succeeded, latencies):
+    """The section of the evidence document: latencies in s."""
+    return {
+        "requests": len(latencies),
+        "errors": len(latencies) - succeeded,
+        **{f"p{n}": percentile(n, latencies) for n in (50, 95, 99)},
+    }
+
+
+def percentile(n, latencies):
+    """By nearest rank: a latency that really occurred."""
+    return sorted(latencies)[math.ceil(n / 100 * len(latencies)) - 1]

@@ -40,6 +40,7 @@ class Calls:
 
     calls: tuple[Call, ...] = ()
     unknown: tuple[tuple[int, str], ...] = ()
+    sections: tuple[str, ...] = ()  # of the evidence document
 
 
 def calls_in(source: str, line: int) -> Calls:
@@ -53,7 +54,7 @@ def calls_in(source: str, line: int) -> Calls:
     if function is None:
         return Calls(unknown=((line, "its function is not written in this file"),))
     reader.read(function, "gate", 0)
-    return Calls(tuple(reader.calls), tuple(dict.fromkeys(reader.unknown)))
+    return Calls(tuple(reader.calls), tuple(dict.fromkeys(reader.unknown)), tuple(reader.sections))
 
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -66,6 +67,7 @@ class _Reader:
         self._top = {n.name: n for n in tree.body if isinstance(n, _Function)}
         self._constants = dict(_constants(tree))
         self.calls: list[Call] = []
+        self.sections: list[str] = []
         self.unknown: list[tuple[int, str]] = []
 
     def function_at(self, line: int) -> _Function | None:
@@ -84,6 +86,8 @@ class _Reader:
         parent = self._parents[node]
         if isinstance(parent, ast.Attribute):
             call = self._parents[parent]
+            if parent.attr == "section":
+                self._section(node.lineno, call)
             if parent.attr not in ("measure", "conforms"):
                 return
             if isinstance(call, ast.Call) and call.func is parent:
@@ -113,6 +117,18 @@ class _Reader:
         positional = [*arguments.posonlyargs, *arguments.args]
         starred = any(isinstance(a, ast.Starred) for a in call.args)
         return (function, positional[at].arg) if 0 <= at < len(positional) and not starred else None
+
+    def _section(self, line: int, call: ast.AST) -> None:
+        given = (
+            [*call.args[:1], *(k.value for k in call.keywords if k.arg == "name")]
+            if isinstance(call, ast.Call)
+            else []
+        )
+        names = self._texts(given[0]) if given else None
+        if names is None:
+            self.unknown.append((line, "the name of a section is computed"))
+        else:
+            self.sections += names
 
     def _measured(self, call: ast.Call, *, is_schema: bool) -> None:
         given = {k.arg: k.value for k in call.keywords}

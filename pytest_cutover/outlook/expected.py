@@ -47,6 +47,7 @@ class Outlook:
     measures: tuple[Expected, ...]
     unknown: tuple[tuple[str, str], ...] = ()
     stops: tuple[str, str] | None = None  # the word of `model.Phase.raised`, and why
+    sections: tuple[str, ...] = ()  # of the evidence document
 
 
 def outlook(
@@ -102,7 +103,7 @@ def _of_python(gate: CollectedGate, targets: Mapping[str, str], root: Path) -> O
     )
     unknown = [(f"{file}:{at}", why) for at, why in found.unknown]
     unknown += [(f"{file}:{line}", f"its fixture {f} measures") for f in gate.measuring_fixtures]
-    return Outlook(gate, _once(measures), tuple(unknown), _stops(gate, targets))
+    return Outlook(gate, _once(measures), tuple(unknown), _stops(gate, targets), found.sections)
 
 
 def _kind(value: object) -> ValueKind | None:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import MeasurementError
 from pytest_cutover.gate import Gate
-from pytest_cutover.model import GateResult, Limit, Phase, Runner, RunRecord, ValueKind
+from pytest_cutover.model import (
+    SECTION_TYPE,
+    GateResult,
+    Limit,
+    LogHead,
+    Phase,
+    Runner,
+    RunRecord,
+    ValueKind,
+)
 from pytest_cutover.outlook.expected import Expected
 from pytest_cutover.redact import Redactor
 
@@ -44,6 +53,7 @@ class Around:
     waivers: tuple[GivenWaiver, ...]
     gate_code_digest: str
     owed: tuple[Owed, ...] = ()
+    log: str | None = None  # origin of the transparency log that could be signed
 
 
 def prospect(
@@ -78,6 +88,7 @@ def prospect(
         complete=True,
         authors=around.authors,
         owed=around.owed,
+        log=None if around.log is None else LogHead(around.log, 0, ""),
     )
     return decide(record, policy, now, around.waivers)
 
@@ -98,7 +109,16 @@ def _result(outlook: Outlook, policy: EffectivePolicy, now: datetime) -> GateRes
             _measure(gate, Expected(name, "", limits[name].unit, limits[name].kind), limits[name], now)
     stops = outlook.stops or (None if broken is None else ("error", broken))
     measurements: tuple[Measurement, ...] = tuple(gate.measurements)
-    return GateResult(info.nodeid, 1, tuple(_phases(stops)), measurements, len(measurements), 3)
+    sections = policy.sections if outlook.unknown else outlook.sections
+    return GateResult(
+        info.nodeid,
+        1,
+        tuple(_phases(stops)),
+        measurements,
+        len(measurements),
+        3,
+        attachments=tuple({"name": name, "media_type": SECTION_TYPE} for name in sections),
+    )
 
 
 def _phases(stops: tuple[str, str] | None) -> list[Phase]:

@@ -85,20 +85,33 @@ def open_run_log(
     return RunLog(log, head, None if seen is None else _parted(log, checkpoint, *seen))
 
 
-def _signer(environ: Mapping[str, str], rootdir: Path, origin: str, say: Callable[[str], None]) -> PemSigner:
-    """The key that signs checkpoints; for a machine's own log one that is made when absent."""
+def find_log_key(environ: Mapping[str, str], rootdir: Path, origin: str) -> PemSigner | None:
+    """The key that signs checkpoints; None: a machine's own log has none yet, and gets one.
+
+    Raises:
+        ConfigError: it cannot be used, or another log than the machine's own has none.
+    """
     given = environ.get(LOG_KEY_VARIABLE)
     if given:
         return load_private_key(Path(given), where=f"{LOG_KEY_VARIABLE} {given}")
     path = rootdir / LOG_KEY
-    if not path.exists():
-        if origin != LOCAL_LOG:
-            raise ConfigError(
-                f"expected the key of the log {origin}, got none",
-                hint=f"set {LOG_KEY_VARIABLE} to its path; cutover keys new PATH makes one",
-            )
-        if write_new_private(path, generate(KeyKind.ED25519)):
-            say(f"made {path}, the key of this machine's transparency log")
+    if path.exists():
+        return load_private_key(path)
+    if origin == LOCAL_LOG:
+        return None
+    raise ConfigError(
+        f"expected the key of the log {origin}, got none",
+        hint=f"set {LOG_KEY_VARIABLE} to its path; cutover keys new PATH makes one",
+    )
+
+
+def _signer(environ: Mapping[str, str], rootdir: Path, origin: str, say: Callable[[str], None]) -> PemSigner:
+    """The key that signs checkpoints, made where that is allowed; the machine's own with its public half beside it."""
+    found, path = find_log_key(environ, rootdir, origin), rootdir / LOG_KEY
+    if found is not None and environ.get(LOG_KEY_VARIABLE):
+        return found
+    if found is None and write_new_private(path, generate(KeyKind.ED25519)):
+        say(f"made {path}, the key of this machine's transparency log")
     signer = load_private_key(path)
     public = public_path(path)
     with suppress(OSError):

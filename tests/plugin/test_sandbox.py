@@ -117,7 +117,7 @@ class TestSandbox:
         )
         code, findings, output = preflight(project, runner)
 
-        assert (code, findings) == (11, {"gate.error"}), output
+        assert (code, findings) == (11, {"gate.error", "section.missing"}), output
         assert "✓ service.ready" in output
 
 

@@ -31,6 +31,7 @@ class Recorded:
     def __init__(self):
         self.values = {}
         self.notes = []
+        self.sections = {}
 
     def measure(self, name, value, *, unit="1", samples=None, source=None, observed_at=None):
         if name in self.values:
@@ -39,6 +40,11 @@ class Recorded:
 
     def note(self, text):
         self.notes.append(text)
+
+    def section(self, name, document):
+        if name in self.sections:
+            raise AssertionError(f"section {name} is provided twice")
+        self.sections[name] = document
 
 
 @pytest.fixture
@@ -156,9 +162,9 @@ class TestServiceTraffic:
         assert gate.values == {}
 
     def test_p95_is_the_nearest_rank(self, gates):
-        assert gates.p95(list(range(1, 101))) == 95
-        assert gates.p95([3]) == 3
-        assert gates.p95([2, 1]) == 2
+        assert gates.percentile(95, list(range(1, 101))) == 95
+        assert gates.percentile(95, [3]) == 3
+        assert gates.percentile(95, [2, 1]) == 2
 
 
 def socket_that_hangs():
