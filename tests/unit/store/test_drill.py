@@ -1,0 +1,278 @@
+"""A restore drill: PASS only where everything is proven, in time, and hardly anything is lost."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pytest_cutover import cli
+from pytest_cutover.errors import EvidenceError, VerificationError
+from pytest_cutover.evidence.envelope import STATEMENT_TYPE, sign_envelope
+from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.store import drill as drill_module
+from pytest_cutover.store.drill import (
+    RESTORE_DRILL,
+    Before,
+    Limits,
+    drill_statement,
+    known_before,
+    read_drill,
+    run_drill,
+    sign_drill,
+)
+from tests.unit.evidence.runs import KEY, anchor, signer, trusted
+from tests.unit.store.stores import LATER, filled, reindexed, trust
+
+STRANGER = signer()
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = filled(tmp_path / "evidence", (0, 1))
+    reindexed(made)
+    return made
+
+
+@pytest.fixture
+def drilled(store, tmp_path):
+    def drill(*, before=None, limits=None, into="restored", clock=lambda: LATER):
+        folder = FolderObjects(tmp_path / into)
+        return run_drill(store, folder, before, trust(), limits=limits or Limits(), clock=clock)
+
+    return drill
+
+
+class TestPass:
+    def test_everything_is_restored_and_proven(self, store, drilled, tmp_path):
+        drill = drilled(before=known_before(store))
+
+        assert drill.passed
+        assert (drill.rpo_files, drill.lost, drill.findings) == (0, (), ())
+        assert (drill.existed, drill.restored) == (len(known_before(store).files), drill.existed + 3)
+        assert drill.before == store.where
+        assert drill.environments == ("production",)
+        assert 0 < drill.rto_s < 900
+        assert known_before(FolderObjects(tmp_path / "restored")).files == known_before(store).files
+
+    def test_the_signed_index_says_what_existed(self, drilled):
+        drill = drilled()
+
+        assert drill.passed
+        assert drill.before.startswith("the signed index of 2026-")
+
+    def test_one_file_may_be_lost_and_no_more(self, store, drilled):
+        files = known_before(store).files
+        one = Before("elsewhere", {**files, "history/newer/report.json": "0" * 64})
+        two = Before("elsewhere", {**one.files, "history/newer/evidence.json": "0" * 64})
+
+        assert (drilled(before=one, into="1").rpo_files, drilled(before=one, into="2").passed) == (1, True)
+        assert (drilled(before=two, into="3").rpo_files, drilled(before=two, into="4").passed) == (2, False)
+
+    def test_from_a_bucket(self, store, objects, tmp_path):
+        from pytest_cutover.store.transfer import upload
+
+        upload(store, objects, retain_until=None, now=LATER)
+        reindexed(objects)
+        drill = run_drill(
+            objects, FolderObjects(tmp_path / "new"), known_before(store), trust(), clock=lambda: LATER
+        )
+
+        assert drill.passed
+        assert drill.store == objects.where
+
+
+class TestFail:
+    def test_a_file_that_is_another_now_is_lost_and_found(self, store, drilled):
+        before = known_before(store)
+        key = next(key for key in before.files if key.endswith("report.json"))
+        path = Path(store.where) / key
+        path.write_bytes(path.read_bytes().replace(b"production", b"producti0n", 1))
+        drill = drilled(before=before)
+
+        assert drill.lost == (key,)
+        assert any(key in finding for finding in drill.findings)
+        assert not drill.passed
+
+    def test_a_run_that_is_gone_is_lost(self, store, drilled):
+        before = known_before(store)
+        for key in list(before.files)[:3]:
+            (Path(store.where) / key).unlink()
+
+        assert drilled(before=before).rpo_files == 3
+        assert not drilled(before=before, into="2").passed
+
+    def test_too_slow_is_no_pass(self, drilled):
+        assert not drilled(limits=Limits(rto_s=0.0001)).passed
+
+    def test_without_anything_that_says_what_existed(self, store, drilled):
+        for name in ("index.json", "index.json.dsse"):
+            store.delete(name)
+        drill = drilled()
+
+        assert (drill.before, drill.existed) == ("nothing", 0)
+        assert not drill.passed
+
+    def test_when_nothing_existed_and_nothing_is_restored(self, drilled):
+        good = drilled()
+
+        assert good.passed
+        assert not replace(good, existed=0).passed
+        assert not replace(good, restored=0).passed
+        assert not replace(good, finding_count=1).passed
+        assert not replace(good, rto_s=Decimal(901)).passed
+        assert not replace(good, rpo_files=2).passed
+
+    def test_a_folder_that_is_not_empty_is_no_drill(self, store, drilled):
+        drilled()
+
+        with pytest.raises(EvidenceError, match="expected an empty folder"):
+            drilled()
+
+
+class TestStatement:
+    def test_it_is_a_signed_in_toto_statement(self, drilled):
+        drill = drilled()
+        line = sign_drill(drill, KEY)
+        statement = json.loads(base64.b64decode(json.loads(line)["payload"]))
+
+        assert statement["predicateType"] == RESTORE_DRILL
+        assert statement["subject"] == [{"name": drill.store, "digest": {"sha256": drill.tree}}]
+        assert statement["predicate"]["result"] == "PASS"
+        assert read_drill(line, trust(), LATER) == drill
+
+    def test_its_subject_is_what_sha256sum_prints(self, drilled, tmp_path):
+        import hashlib
+
+        drill = drilled()
+        restored = FolderObjects(tmp_path / "restored")
+        lines = [f"{hashlib.sha256(restored.read(h.key)[0]).hexdigest()}  {h.key}\n" for h in restored.list()]
+
+        assert drill.tree == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def test_it_goes_stale(self, drilled):
+        drill = drilled()
+
+        assert not drill.is_stale(LATER + timedelta(days=7) - timedelta(seconds=1))
+        assert drill.is_stale(LATER + timedelta(days=7))
+
+    def test_a_failed_one_is_read_as_failed(self, drilled):
+        failed = drilled(limits=Limits(rto_s=0.0001))
+
+        assert not read_drill(sign_drill(failed, KEY), trust(), LATER).passed
+
+    def test_one_with_many_findings_says_how_many(self, drilled):
+        drill = replace(drilled(), finding_count=12_000, findings=("a", "b"))
+
+        assert read_drill(sign_drill(drill, KEY), trust(), LATER) == drill
+        assert not drill.passed
+
+    def test_the_statement_of_another_version_is_read(self, drilled):
+        drill = replace(drilled(), tool="pytest-cutover 0.0.9")
+
+        assert read_drill(sign_drill(drill, KEY), trust(), LATER) == drill
+
+    def test_every_single_bit_counts(self, drilled):
+        line = sign_drill(drilled(), KEY)
+        for position in range(0, len(line), 7):
+            changed = bytearray(line)
+            changed[position] ^= 1 << position % 8
+            with pytest.raises(EvidenceError):
+                read_drill(bytes(changed), trust(), LATER)
+
+    def test_a_stranger_s_is_refused(self, drilled):
+        with pytest.raises(VerificationError):
+            read_drill(sign_drill(drilled(), STRANGER), trust(), LATER)
+
+    def test_a_key_for_another_role_or_environment_is_refused(self, drilled):
+        line = sign_drill(drilled(), KEY)
+        for other in (
+            trusted(KEY, roles=frozenset({"approval"})),
+            trusted(KEY, roles=frozenset({"store"}), environments=frozenset({"staging"})),
+        ):
+            with pytest.raises(VerificationError, match="that may sign for production"):
+                read_drill(line, anchor(other), LATER)
+
+    def test_one_from_the_future_is_refused(self, drilled):
+        with pytest.raises(EvidenceError, match="yet to come"):
+            read_drill(sign_drill(drilled(), KEY), trust(), LATER - timedelta(minutes=1))
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b'"result":"FAIL"', b'"result":"PASS"'),
+            (b'"limit":"0.0001"', b'"limit":"900.0"'),
+            (b'"format":1', b'"format":2'),
+            (b'"restored":{', b'"more":1,"restored":{'),
+            (b'"files":0', b'"files":"0"'),
+            (RESTORE_DRILL.encode(), b"https://example.org/drill"),
+        ],
+    )
+    def test_one_that_contradicts_itself_is_refused_although_it_is_signed(self, drilled, old, new):
+        payload = drill_statement(drilled(limits=Limits(rto_s=0.0001)))
+        assert old in payload
+        line = sign_envelope(payload.replace(old, new, 1), STATEMENT_TYPE, KEY) + b"\n"
+
+        with pytest.raises(EvidenceError):
+            read_drill(line, trust(), LATER)
+
+    def test_a_policy_s_envelope_is_none(self, drilled):
+        line = sign_envelope(drill_statement(drilled()), "application/json", KEY) + b"\n"
+
+        with pytest.raises(EvidenceError, match="an envelope of type"):
+            read_drill(line, trust(), LATER)
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def _project(self, store, tmp_path, monkeypatch):
+        """A project whose key is the one of the test runs."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("pytest_cutover.cli._store.signer", lambda _: KEY)
+        monkeypatch.setattr("pytest_cutover.cli._evidence.anchor", lambda _: trust())
+        now = drill_module.check_store
+        monkeypatch.setattr(drill_module, "check_store", lambda s, a, _, w: now(s, a, LATER, w))
+
+    def test_it_says_what_was_measured(self, tmp_path, capsys):
+        assert cli.main(["evidence", "drill", "--store", "evidence", "--before", "evidence"]) == 0
+
+        out = capsys.readouterr().out
+        assert out.startswith("PASS     evidence\n")
+        assert "RPO      0 of " in out
+        assert max(map(len, out.splitlines())) <= 80
+        (file,) = (tmp_path / "var/cutover/drills").iterdir()  # what was restored is gone again
+        assert f"signed   var/cutover/drills/{file.name}" in out
+
+    def test_a_failed_one_is_exit_1_and_signed_all_the_same(self, tmp_path, capsys):
+        words = ["evidence", "drill", "--store", "evidence", "--rto", "0.0001", "--out", "d.jsonl", "--json"]
+        assert cli.main([*words, "--into", "kept"]) == 1
+
+        assert json.loads(capsys.readouterr().out)["predicate"]["result"] == "FAIL"
+        assert (tmp_path / "d.jsonl").exists()
+        assert (tmp_path / "kept/latest.json").exists()
+
+    @pytest.mark.parametrize(
+        ("words", "code"),
+        [
+            (["--rto", "0"], 64),
+            (["--rto", "x"], 64),
+            (["--rpo", "-1"], 64),
+            (["--valid-for", "1"], 64),
+            (["--store", "nowhere"], 2),
+            (["--store", "evidence", "--into", "evidence"], 2),
+            (["--store", "evidence", "--before", "nowhere"], 2),
+        ],
+    )
+    def test_what_cannot_be_used_is_said(self, words, code, capsys):
+        try:
+            got = cli.main(["evidence", "drill", *words])
+        except SystemExit as exc:
+            got = exc.code
+
+        assert got == code
+        assert "error: " in capsys.readouterr().err
