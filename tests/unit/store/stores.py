@@ -106,6 +106,9 @@ def filled(folder: Path, numbers: Sequence[int] = (0, 1), now: datetime = NOW) -
 
 # -- with an index and a log -------------------------------------------------------------------
 
+NO_LOG = ("bundle.intoto.jsonl", "report.json")
+"""What every run has."""
+
 ORIGIN = "log.example/test"
 LOG_KEY = signer()
 
