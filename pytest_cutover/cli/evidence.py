@@ -23,6 +23,7 @@ ACTIONS = {
     "show": "show the evidence document of a run",
     "upload": "put every run into another store, retained",
     "restore": "put everything of a store into a folder again",
+    "drill": "restore into an empty folder, prove it, and measure",
     "check-store": "show whether a store enforces retention (WORM)",
 }
 """Action to its line in `cutover evidence --help`."""

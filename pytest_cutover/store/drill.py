@@ -1,0 +1,288 @@
+"""A restore drill: bring everything back into an empty folder, prove it, and say how long it took and what was lost.
+
+RTO is the time from the first request to a folder that is restored and verified. RPO is the number of files that existed
+before and are not restored as they were: what existed is taken from somewhere else than the store that is drilled, or
+from its signed index. The result is a signed in-toto Statement that ends: evidence of a drill goes stale.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_cutover import __version__
+from pytest_cutover.errors import EvidenceError, VerificationError
+from pytest_cutover.evidence.claims import fields_of, read_statement, typed
+from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope, sign_envelope, verify_strict
+from pytest_cutover.evidence.statements import STATEMENT, encode
+from pytest_cutover.keys.trusted import EVERYWHERE
+from pytest_cutover.model import parse_rfc3339, rfc3339
+from pytest_cutover.store.checking import Wanted, check_store
+from pytest_cutover.store.index import ROLES, environments_in
+from pytest_cutover.store.layout import HISTORY
+from pytest_cutover.store.transfer import THREADS, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_cutover.evidence.envelope import EnvelopeSigner
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.store.index import Index
+    from pytest_cutover.store.transfer import Transfer
+
+RESTORE_DRILL: Final = "https://pytest-cutover.dev/attestation/restore-drill/v1"
+FORMAT: Final = 1
+
+RTO_LIMIT_S: Final = 900.0
+RPO_LIMIT_FILES: Final = 1
+VALID_FOR: Final = timedelta(days=7)
+"""Defaults: a quarter of an hour, one file, a week."""
+
+_SHOWN = 100
+"""Findings and names that a statement lists; it counts all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What existed before: keys of runs' files with their SHA-256, and where that is known from."""
+
+    source: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a drill has to keep to."""
+
+    rto_s: float = RTO_LIMIT_S
+    rpo_files: int = RPO_LIMIT_FILES
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    """What a drill came to."""
+
+    store: str
+    environments: tuple[str, ...]
+    """Whose evidence it was; the signing key has to be one for all of them."""
+    started_at: datetime
+    finished_at: datetime
+    expires_at: datetime
+    rto_s: Decimal
+    rto_limit_s: Decimal
+    rpo_files: int
+    rpo_limit_files: int
+    before: str
+    existed: int
+    restored: int
+    bytes: int
+    tree: str
+    """SHA-256 over the lines `SHA-256, two spaces, key` of everything that was restored: what `sha256sum` prints."""
+    lost: tuple[str, ...]
+    """Their names, or the first of them."""
+    finding_count: int
+    findings: tuple[str, ...]
+    """The first of them."""
+    tool: str = f"pytest-cutover {__version__}"
+
+    @property
+    def passed(self) -> bool:
+        """Whether all is proven, in time, and no more is lost than may be; nothing restored is no success."""
+        return (
+            self.finding_count == 0
+            and self.restored > 0
+            and self.existed > 0
+            and self.rto_s <= self.rto_limit_s
+            and self.rpo_files <= self.rpo_limit_files
+        )
+
+    def is_stale(self, now: datetime) -> bool:
+        return now >= self.expires_at
+
+
+def known_before(store: ObjectStore) -> Before:
+    """What is in another store now: every file of every run, read and hashed."""
+    keys = [held.key for held in store.list(HISTORY)]
+    return Before(store.where, {key: hashlib.sha256(store.read(key)[0]).hexdigest() for key in keys})
+
+
+def run_drill(
+    store: ObjectStore,
+    folder: ObjectStore,
+    before: Before | None,
+    anchor: Anchor,
+    *,
+    limits: Limits = Limits(),  # frozen
+    wanted: Wanted | None = None,
+    valid_for: timedelta = VALID_FOR,
+    clock: Callable[[], datetime],
+    threads: int = THREADS,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Drill:
+    """Restore `store` into the empty `folder`, verify all of it there, and measure.
+
+    Without `before` the signed index that was restored says what existed; without that nothing does, and the drill fails.
+
+    Raises:
+        EvidenceError: the folder is not empty.
+        StoreUnavailableError: the store does not answer.
+    """
+    if next(iter(folder.list()), None) is not None:
+        raise EvidenceError(
+            f"expected an empty folder, {folder.where} holds files", hint="drill into a new one"
+        )
+    started_at, began = clock(), time.monotonic()
+    moved = restore(store, folder, threads=threads, progress=progress)
+    checked = check_store(folder, anchor, started_at, wanted or Wanted())
+    rto_s = Decimal(f"{time.monotonic() - began:.3f}")
+    finished_at = clock()
+    before = before or _indexed(checked.index)
+    there = {each.key: each.sha256 for each in moved.moved}
+    lost = tuple(sorted(key for key, sha in before.files.items() if there.get(key) != sha))
+    findings = (
+        *(f"{key}: {reason}" for key, reason in moved.problems),
+        *(f"[{finding.code.code}] {finding.where}: {finding.message}" for finding in checked.findings),
+    )
+    return Drill(
+        store=store.where,
+        environments=tuple(sorted(environments_in(folder))),
+        started_at=started_at,
+        finished_at=finished_at,
+        expires_at=finished_at + valid_for,
+        rto_s=rto_s,
+        rto_limit_s=Decimal(str(limits.rto_s)),
+        rpo_files=len(lost),
+        rpo_limit_files=limits.rpo_files,
+        before=before.source,
+        existed=len(before.files),
+        restored=len(moved.moved),
+        bytes=moved.bytes,
+        tree=_tree(moved),
+        lost=lost[:_SHOWN],
+        finding_count=len(findings),
+        findings=findings[:_SHOWN],
+    )
+
+
+def _indexed(index: Index | None) -> Before:
+    if index is None:
+        return Before("nothing", {})
+    return Before(
+        f"the signed index of {rfc3339(index.at)}", {entry.key: entry.sha256 for entry in index.objects}
+    )
+
+
+def _tree(moved: Transfer) -> str:
+    lines = "".join(f"{each.sha256}  {each.key}\n" for each in moved.moved)
+    return hashlib.sha256(lines.encode("ascii")).hexdigest()
+
+
+# -- the statement -----------------------------------------------------------------------------
+
+
+def sign_drill(drill: Drill, signer: EnvelopeSigner) -> bytes:
+    """One line: an envelope over the in-toto Statement about what was restored."""
+    return sign_envelope(drill_statement(drill), STATEMENT_TYPE, signer) + b"\n"
+
+
+def drill_statement(drill: Drill) -> bytes:
+    """in-toto Statement v1 with our predicate; its subject is everything that was restored."""
+    return encode(
+        {
+            "_type": STATEMENT,
+            "subject": [{"name": drill.store, "digest": {"sha256": drill.tree}}],
+            "predicateType": RESTORE_DRILL,
+            "predicate": {
+                "format": FORMAT,
+                "tool": drill.tool,
+                "environments": list(drill.environments),
+                "result": "PASS" if drill.passed else "FAIL",
+                "started_at": rfc3339(drill.started_at),
+                "finished_at": rfc3339(drill.finished_at),
+                "expires_at": rfc3339(drill.expires_at),
+                "rto": {"seconds": str(drill.rto_s), "limit": str(drill.rto_limit_s)},
+                "rpo": {
+                    "files": drill.rpo_files,
+                    "limit": drill.rpo_limit_files,
+                    "before": drill.before,
+                    "existed": drill.existed,
+                    "lost": list(drill.lost),
+                },
+                "restored": {"files": drill.restored, "bytes": drill.bytes},
+                "findings": {"count": drill.finding_count, "first": list(drill.findings)},
+            },
+        }
+    )
+
+
+def read_drill(line: bytes, anchor: Anchor, now: datetime) -> Drill:
+    """A drill that a trusted key signed. Whether it passed and is still fresh is for the caller to ask.
+
+    Raises:
+        EvidenceError: no envelope of ours, malformed, or from the future.
+        VerificationError: no key that may sign for stores signed it.
+    """
+    envelope = read_envelope(line.removesuffix(b"\n"))
+    if envelope.payload_type != STATEMENT_TYPE or not line.endswith(b"\n"):
+        raise EvidenceError(f"expected one line, an envelope of type {STATEMENT_TYPE}")
+    signed = verify_strict(envelope, anchor.keys)
+    drill = _read(envelope.payload)
+    if drill.finished_at > now + timedelta(seconds=5):
+        raise EvidenceError(f"the drill is of {rfc3339(drill.finished_at)}, which is yet to come")
+    for environment in drill.environments or (EVERYWHERE,):
+        keys = [
+            key
+            for role in ROLES
+            for key in anchor.verifiers(role=role, environment=environment, at=drill.finished_at)
+        ]
+        if not all(key.keyid in {able.keyid for able in keys} for key in signed):
+            raise VerificationError(
+                f"no key of {anchor.where} that may sign for {environment} signed the drill"
+            )
+    return drill
+
+
+def _read(payload: bytes) -> Drill:
+    statement = read_statement(payload)
+    if statement.predicate_type != RESTORE_DRILL:
+        raise EvidenceError(f"expected a restore drill, got {statement.predicate_type!r:.100}")
+    try:
+        drill = _drill(
+            statement.subjects[0].name, statement.subjects[0].digest["sha256"], statement.predicate
+        )
+    except (KeyError, TypeError, ValueError, ArithmeticError) as exc:
+        raise EvidenceError(f"the drill is malformed: {str(exc)!a:.100}") from None
+    if drill_statement(drill) != payload:
+        raise EvidenceError("the drill is not as it was written, or its result is not what it measured")
+    return drill
+
+
+def _drill(store: str, tree: str, predicate: Mapping[str, Any]) -> Drill:
+    names = ("format", "tool", "environments", "result", "started_at", "finished_at", "expires_at")
+    told = fields_of(predicate, "drill", (*names, "rto", "rpo", "restored", "findings"))
+    rto, rpo, restored, findings = told["rto"], told["rpo"], told["restored"], told["findings"]
+    return Drill(
+        store=store,
+        environments=tuple(typed(name, str) for name in told["environments"]),
+        started_at=parse_rfc3339(told["started_at"]),
+        finished_at=parse_rfc3339(told["finished_at"]),
+        expires_at=parse_rfc3339(told["expires_at"]),
+        rto_s=Decimal(typed(rto["seconds"], str)),
+        rto_limit_s=Decimal(typed(rto["limit"], str)),
+        rpo_files=typed(rpo["files"], int),
+        rpo_limit_files=typed(rpo["limit"], int),
+        before=typed(rpo["before"], str),
+        existed=typed(rpo["existed"], int),
+        restored=typed(restored["files"], int),
+        bytes=typed(restored["bytes"], int),
+        tree=tree,
+        lost=tuple(rpo["lost"]),
+        finding_count=typed(findings["count"], int),
+        findings=tuple(findings["first"]),
+        tool=typed(told["tool"], str),
+    )
