@@ -6,7 +6,7 @@ import fcntl
 import os
 import random
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from pytest_cutover.objects.protocol import StoreUnavailableError
@@ -32,7 +32,8 @@ def file_locked(path: Path, *, timeout_s: float) -> Iterator[None]:
         try:
             yield
         finally:
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may still have it open
+            with suppress(OSError):  # closing gives it back too
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a forked child may still have it open
     finally:
         os.close(descriptor)
 
