@@ -341,7 +341,10 @@ VARIABLES: dict[str, str] = {
     "CUTOVER_AUTHORS": "Who wrote the change, separated by commas: they may sign no waiver for it.",
     "CUTOVER_POLICY": "The policy's path; relative to pytest's root folder.",
     "CUTOVER_TRUST": "The trust file's path. One that lies outside of the repository proves most.",
-    "CUTOVER_KEY": "Path of the signing key (PEM), or `none`. Set but empty means none too: that is what a fork's pull"
+    "CUTOVER_KEY_KMS": "The signing key in AWS KMS: id, ARN or alias of a key of `ECC_NIST_P256`. Comes before all others:"
+    " [keys](keys.md).",
+    "CUTOVER_KEY_SSM": "Name of the SSM parameter (SecureString) that holds the signing key, PEM text.",
+    "CUTOVER_KEY": "Path of the signing key (PEM) or of a key ring, or `none`. Set but empty means none too: that is what a fork's pull"
     " request gets. Not set: a development key below `var/cutover/keys`, made when absent.",
     "CUTOVER_KEY_PEM": "The signing key itself, PEM text. Not together with `CUTOVER_KEY`.",
     "CUTOVER_KEY_LOG": "Path of the key (Ed25519, PEM) that signs the transparency log's checkpoints. Not set: this "

@@ -128,6 +128,9 @@ def _ring_findings(folder: Path | None, anchor: Anchor) -> list[KeyFinding]:
         return []
     ring = KeyRing(folder)
     name = f"ring {folder}"
+    if ring.is_prepared():
+        message = "a rotation is prepared: cutover keys rotate makes the next key active"
+        return [KeyFinding(Severity.WARN, name, message)]
     if ring.is_unfinished():
         message = "a rotation was begun and not finished: cutover keys rotate goes on with it"
         return [KeyFinding(Severity.CRITICAL, name, message)]
@@ -155,6 +158,11 @@ def _rotate(options: argparse.Namespace) -> int:
     ring, trust = KeyRing(folder), _trust_path(options.trust)
     active = ring.active()
     kind = None if options.kind is None else KeyKind(options.kind)
+    if options.prepare:
+        following = ring.prepare(trust, at=_now(), kind=kind)
+        print(f"next    {following.name} ({following.keyid[:16]}…): listed, and not active yet")
+        print(f"wrote   {trust}: give it to everybody who verifies, then rotate without --prepare")
+        return FINE
     done = ring.rotate(
         trust,
         _log(options, trust, active),

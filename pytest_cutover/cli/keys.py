@@ -10,19 +10,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.cli import Parser
+from pytest_cutover.cli import UNUSABLE, Parser
 from pytest_cutover.cli._evidence import add_time
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.files import write_atomic
 from pytest_cutover.keys.signer import (
     DEVELOPMENT_KEY,
-    KEY_VARIABLE,
     MAX_KEY_BYTES,
     NO_KEY,
-    PEM_VARIABLE,
+    VARIABLES,
     generate,
+    is_key_set,
     load_private_key,
-    load_private_pem,
+    load_signer,
     public_path,
     write_new_private,
 )
@@ -50,6 +50,8 @@ def run(argv: Sequence[str]) -> int:
     if options.action == "new" and (options.trust is not None or options.ring):
         _new_trusted(options)
         return 0
+    if options.action == "show" and options.sources:
+        return _show_sources(options.json)
     public = _new(options) if options.action == "new" else _show(options.path)
     print(json.dumps(_entry(options, public), indent=1))
     return 0
@@ -91,6 +93,12 @@ def _parser() -> Parser:
         "show", help="show a private or public key file, or the key that would sign here"
     )
     show.add_argument("path", metavar="PATH", type=Path, nargs="?")
+    show.add_argument(
+        "--sources",
+        action="store_true",
+        help="say where the signing key comes from, and why not from elsewhere",
+    )
+    show.add_argument("--json", action="store_true", help="with --sources: print one JSON document")
     new.add_argument("--name", type=_text, help="the entry's name; with --trust PATH's when left out")
     show.add_argument("--name", type=_text, help="the entry's name")
     for action in (new, show):
@@ -127,6 +135,11 @@ def _declare_life(actions: argparse._SubParsersAction[Parser]) -> None:
     rotate.add_argument("ring", metavar="FOLDER", type=Path, nargs="?", help="otherwise CUTOVER_KEY")
     rotate.add_argument(
         "--grace-days", metavar="N", type=_days, default=30, help="how long old signatures count; default: 30"
+    )
+    rotate.add_argument(
+        "--prepare",
+        action="store_true",
+        help="make and list the next key only, to hand the trust file out first",
     )
     rotate.add_argument("--kind", choices=[k.value for k in KeyKind], help="otherwise that of the old key")
     retire.add_argument("key", metavar="KEY", nargs="?", help="its name, or how its id begins")
@@ -197,17 +210,33 @@ def _new(options: argparse.Namespace) -> PublicKey:
 def _show(path: Path | None) -> PublicKey:
     if path is not None:
         return _public_of(path)
-    chosen = os.environ.get(KEY_VARIABLE, "").strip()
-    text = os.environ.get(PEM_VARIABLE, "").strip()
-    if NO_KEY in (chosen, text):
+    if not is_key_set(os.environ):
+        return load_private_key(DEVELOPMENT_KEY).public
+    signer = load_signer(os.environ, Path(), option=None, say=lambda text: print(text, file=sys.stderr))
+    if signer is None:
+        variable = next(name for name in VARIABLES if name in os.environ)
         raise ConfigError(
-            "signing is switched off here", hint=f"{KEY_VARIABLE} or {PEM_VARIABLE} is {NO_KEY!r}"
+            "signing is switched off here",
+            hint=f"{variable} is empty or {NO_KEY!r}: cutover keys show --sources",
         )
-    if chosen:
-        return load_private_key(Path(chosen), where=KEY_VARIABLE).public
-    if text:
-        return load_private_pem(text.encode("utf-8", "surrogateescape"), where=PEM_VARIABLE).public
-    return load_private_key(DEVELOPMENT_KEY).public
+    return load_public_key(signer.public_pem().decode("ascii"), where="the signing key")
+
+
+def _show_sources(as_json: bool) -> int:
+    """Where the signing key would come from; 2 when the source that counts cannot be used."""
+    from pytest_cutover.keys.sources import Use, key_sources
+
+    found = key_sources(os.environ, Path())
+    if as_json:
+        print(json.dumps({"sources": [s.to_json() for s in found]}, indent=1, ensure_ascii=False))
+    else:
+        for source in found:
+            mark = {Use.SIGNS: "✓", Use.NOT_USED: " "}.get(source.use, "✗")
+            print(f"{mark} {source.name} ({source.where})")
+            print(f"    {source.use.value}: {source.detail}")
+            if source.hint is not None:
+                print(f"    hint: {source.hint}")
+    return UNUSABLE if any(s.use is Use.UNUSABLE for s in found) else 0
 
 
 def _public_of(path: Path) -> PublicKey:

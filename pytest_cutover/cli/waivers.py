@@ -23,7 +23,7 @@ from pytest_cutover.evidence.envelope import (
 )
 from pytest_cutover.evidence.waivers import RISKS, given_waiver, read_guard, read_waiver, waiver_statement
 from pytest_cutover.files import write_atomic
-from pytest_cutover.keys.signer import load_signer
+from pytest_cutover.keys.signer import chosen_variable, load_signer
 from pytest_cutover.model import Limit, Operator, Subject, parse_rfc3339, rfc3339
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.context import parse_subject
@@ -244,7 +244,7 @@ def _sign(options: argparse.Namespace) -> int:
 
 
 def _signer(option: str | None) -> Signer:
-    if option is None and not (os.environ.get("CUTOVER_KEY") or os.environ.get("CUTOVER_KEY_PEM")):
+    if option is None and chosen_variable(os.environ) is None:
         raise ConfigError(
             "expected a key of a person who may waive, got none",
             hint="give --key FILE or CUTOVER_KEY; a development key belongs to nobody",

@@ -109,6 +109,10 @@ class KeyRing:
         state = self._read()
         return state.next is not None or state.leaving is not None
 
+    def is_prepared(self) -> bool:
+        """Whether that rotation has not made the next key active yet, so that waiting does no harm."""
+        return self._read().next is not None
+
     def signer(self) -> PemSigner:
         """The key that signs now, for one thing to sign: whoever signs the next one asks again.
 
@@ -142,13 +146,31 @@ class KeyRing:
             state = self._read()
             was_begun = state != _State(state.active)
             if state.leaving is None:
-                old = _trusted(trust, state.active)
-                if state.next is None:
-                    state = replace(state, next=self._make(kind or old.public.kind))
-                    self._write(state)
-                state = self._switch(state, trust, old, at)
+                state = self._list_next(state, trust, at, kind)
+                assert state.next is not None  # by now it is there
+                state = _State(active=state.next, leaving=state.active)
+                self._write(state)
             old, new = self._finish(state, trust, log, grace, at)
         return Rotated(old, new, was_begun)
+
+    def prepare(self, trust: Path, *, at: datetime, kind: KeyKind | None = None) -> TrustedKey:
+        """The next key, which the trust file lists from now on; `rotate` makes it active.
+
+        In between the trust file can be handed to those who verify, so that none of them meets a key he does not know.
+
+        Raises:
+            ConfigError: as `rotate`; or a rotation is further than that already.
+            AdapterError: a file cannot be written.
+        """
+        with alone_in(self.folder):
+            state = self._read()
+            if state.leaving is not None:
+                raise ConfigError(
+                    f"{self.folder}: a rotation is under way already", hint="cutover keys rotate finishes it"
+                )
+            state = self._list_next(state, trust, at, kind)
+            assert state.next is not None  # by now it is there
+            return _trusted(trust, state.next)
 
     def begin(self, kind: KeyKind) -> str:
         """Make a ring with its first key; the key's id.
@@ -181,9 +203,13 @@ class KeyRing:
         write_atomic(public_path(path), signer.public_pem())
         return signer.keyid
 
-    def _switch(self, state: _State, trust: Path, old: TrustedKey, at: datetime) -> _State:
-        """Steps 2 and 3."""
-        assert state.next is not None  # the caller has just seen to it
+    def _list_next(self, state: _State, trust: Path, at: datetime, kind: KeyKind | None) -> _State:
+        """Steps 1 and 2, as far as they are not done."""
+        old = _trusted(trust, state.active)
+        if state.next is None:
+            state = replace(state, next=self._make(kind or old.public.kind))
+            self._write(state)
+        assert state.next is not None  # by now it is there
         signer = load_private_key(self._path(state.next))
 
         def listed(data: bytes) -> bytes:
@@ -205,8 +231,6 @@ class KeyRing:
             return with_entry(data, entry, where=str(trust))
 
         edit_trust(trust, listed)
-        state = _State(active=state.next, leaving=state.active)
-        self._write(state)
         return state
 
     def _finish(

@@ -20,8 +20,13 @@ from pytest_cutover.model import SignerKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-KEY_VARIABLE = "CUTOVER_KEY"
+KMS_VARIABLE = "CUTOVER_KEY_KMS"
+SSM_VARIABLE = "CUTOVER_KEY_SSM"
 PEM_VARIABLE = "CUTOVER_KEY_PEM"
+KEY_VARIABLE = "CUTOVER_KEY"
+VARIABLES = (KMS_VARIABLE, SSM_VARIABLE, PEM_VARIABLE, KEY_VARIABLE)
+"""What says which key signs, the first that is set: KMS or SSM, then the environment itself, then a file."""
+
 NO_KEY = "none"
 """The word that asks for unsigned evidence."""
 
@@ -88,25 +93,51 @@ def load_signer(
 ) -> Signer | None:
     """The key this run signs with; None when it was switched off or its variable is empty.
 
-    Order: `option`, CUTOVER_KEY or CUTOVER_KEY_PEM, else the development key of this machine, which is
-    made when absent (and `say` told so). A variable that is set but empty means no key: CI gives a
-    fork's pull request empty secrets.
+    Order: `option`, the first of VARIABLES that is set, else the development key of this machine, which is
+    made when absent (and `say` told so). A key that was asked for and cannot be used is an error: nothing
+    further down the order takes its place. A variable that is set but empty means no key: CI gives a fork's
+    pull request empty secrets.
 
     Raises:
-        ConfigError: a key was asked for and cannot be used.
+        CutoverError: a key was asked for and cannot be used.
     """
     if option is not None:
         return _from_choice(option, "--cutover-key")
-    path, pem = environ.get(KEY_VARIABLE), environ.get(PEM_VARIABLE)
-    if path and pem:
-        raise ConfigError(f"expected {KEY_VARIABLE} or {PEM_VARIABLE}, got both", hint="unset one of them")
-    if path:
-        return _from_choice(path, KEY_VARIABLE)
-    if pem:
-        return None if pem.strip() in ("", NO_KEY) else load_private_pem(pem.encode(), where=PEM_VARIABLE)
-    if path is not None or pem is not None:
+    for one, other in ((KEY_VARIABLE, PEM_VARIABLE), (KMS_VARIABLE, SSM_VARIABLE)):
+        if environ.get(one) and environ.get(other):
+            raise ConfigError(f"expected {one} or {other}, got both", hint="unset one of them")
+    chosen = chosen_variable(environ)
+    if chosen is not None:
+        return load_variable(chosen, environ)
+    return None if is_key_set(environ) else development_signer(rootdir, say=say)
+
+
+def is_key_set(environ: Mapping[str, str]) -> bool:
+    """Whether any variable says something about the key, if only that there is none."""
+    return any(name in environ for name in VARIABLES)
+
+
+def chosen_variable(environ: Mapping[str, str]) -> str | None:
+    """The variable that names the key; None when none is set, or all that are set are empty."""
+    return next((name for name in VARIABLES if environ.get(name)), None)
+
+
+def load_variable(name: str, environ: Mapping[str, str]) -> Signer | None:
+    """The key that this variable names; None when it says that there is none.
+
+    Raises:
+        CutoverError: it cannot be used.
+    """
+    value = environ[name]
+    if name == KEY_VARIABLE:
+        return _from_choice(value, KEY_VARIABLE)
+    if value.strip() in ("", NO_KEY):
         return None
-    return development_signer(rootdir, say=say)
+    if name == PEM_VARIABLE:
+        return load_private_pem(value.encode("utf-8", "surrogateescape"), where=PEM_VARIABLE)
+    from pytest_cutover.keys.aws import kms_signer, ssm_signer
+
+    return kms_signer(value, environ) if name == KMS_VARIABLE else ssm_signer(value, environ)
 
 
 def load_private_key(

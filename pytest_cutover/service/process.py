@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from pytest_cutover.errors import AdapterError
+from pytest_cutover.keys.signer import VARIABLES
 from pytest_cutover.service.config import REQUEST_LOG
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 3.0
-_KEY_VARIABLES = ("CUTOVER_KEY", "CUTOVER_KEY_PEM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _spawn(
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    return {k: v for k, v in environ.items() if k not in _KEY_VARIABLES or v.strip() not in ("", "none")}
+    return {k: v for k, v in environ.items() if k not in VARIABLES or v.strip() not in ("", "none")}
 
 
 def _wait_for_url(process: subprocess.Popen[bytes], errors: Path) -> str:

@@ -74,6 +74,15 @@ class TestRotate:
         assert old.grace_until is not None
         assert old.grace_until - datetime.now(UTC) < timedelta(days=1)
 
+    def test_prepared_it_waits_until_the_trust_file_was_handed_out(self, capsys: Capture) -> None:
+        assert keys("rotate", "ring", "--prepare") == 0
+        assert states() == [("release", "active"), ("release 2", "active")]
+        assert keys("check", "--ring", "ring") == 1
+        assert "warn     ring ring: a rotation is prepared" in capsys.readouterr().out
+        assert keys("rotate", "ring") == 0
+        assert states() == [("release", "grace"), ("release 2", "active")]
+        assert keys("check", "--ring", "ring") == 0
+
     def test_without_a_ring_it_is_2(self, capsys: Capture) -> None:
         assert keys("rotate") == 2
         assert "expected a key ring, got none" in capsys.readouterr().err

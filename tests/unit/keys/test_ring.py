@@ -126,6 +126,33 @@ class TestRotate:
         assert stat.S_IMODE(ringed.trust.stat().st_mode) == 0o640
 
 
+class TestPrepare:
+    def test_lists_the_next_key_and_signs_with_the_old_one(self, ringed: Ringed) -> None:
+        old = ringed.ring.active()
+        following = ringed.ring.prepare(ringed.trust, at=NOW)
+
+        assert ringed.ring.signer().keyid == old
+        assert [k.state for k in ringed.keys().values()] == [KeyState.ACTIVE, KeyState.ACTIVE]
+        assert ringed.ring.prepare(ringed.trust, at=NOW) == following
+        done = ringed.rotate()
+        assert (done.new, done.was_begun) == (following, True)
+        assert len(ringed.keys()) == 2
+
+    def test_a_rotation_that_is_further_is_not_prepared(self, ringed: Ringed) -> None:
+        class Away:
+            origin = ORIGIN
+
+            def append(self, *_: Any) -> int:
+                raise AdapterError("the log is away")
+
+        with pytest.raises(AdapterError):
+            ringed.ring.rotate(ringed.trust, Away(), grace=GRACE, at=NOW)
+
+        assert not ringed.ring.is_prepared()
+        with pytest.raises(ConfigError, match="a rotation is under way already"):
+            ringed.ring.prepare(ringed.trust, at=NOW)
+
+
 class StoppedError(Exception):
     """Where a process ended."""
 
