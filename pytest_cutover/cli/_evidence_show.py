@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pytest_cutover.objects.protocol import Held
     from pytest_cutover.store.document import EvidenceDocument
 
+SHOWN = 8
+"""Subjects printed."""
+
 
 def declare(parser: ArgumentParser) -> None:
     """Its arguments."""
@@ -50,8 +53,10 @@ def _lines(document: EvidenceDocument, held: Held) -> Iterator[str]:
     yield f"claimed  {document.verdict.value} (exit {int(document.exit_code)})"
     yield f"decided  {rfc3339(document.decided_at)}, expires {rfc3339(document.expires_at)}"
     yield f"for      environment {document.environment}; plan {document.plan}"
-    for subject in document.subjects:
-        yield from (f"subject  {subject.name} {name}:{value}" for name, value in subject.digest.items())
+    subjects = [f"{s.name} {name}:{value}" for s in document.subjects for name, value in s.digest.items()]
+    yield from (f"subject  {subject}" for subject in subjects[:SHOWN])
+    if len(subjects) > SHOWN:
+        yield f"subject  and {len(subjects) - SHOWN} more: --json shows all"
     yield f"policy   {document.policy_digest}"
     if document.log is not None:
         yield f"log      {document.log.origin}, entry {document.log.index}"

@@ -63,14 +63,14 @@ def opened(place: str) -> ObjectStore:
         ConfigError: there is none.
     """
     store = open_objects(place)
-    if store.stat(LATEST) is None and next(iter(store.list()), None) is None:
+    if store.stat(LATEST) is None and next(iter(store.keys()), None) is None:
         raise ConfigError(f"{store.where} holds no evidence", hint="give the store with --store PLACE")
     return store
 
 
 def runs_in(store: ObjectStore) -> dict[str, list[str]]:
     """The runs in a store, oldest first by name, with the names of their files."""
-    return by_run(held.key for held in store.list(HISTORY))
+    return by_run(store.keys(HISTORY))
 
 
 def signer(key: str | None) -> Signer:

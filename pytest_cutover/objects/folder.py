@@ -112,16 +112,24 @@ class FolderObjects:
         return self._held(key, data)
 
     def list(self, prefix: str = "") -> Iterator[Held]:
-        """Everything below `prefix`, in the order of the keys; hidden names are leftovers of killed writers.
+        """Everything below `prefix`, in the order of the keys; every file is read for its tag.
+
+        Raises:
+            EvidenceError, StoreUnavailableError: as `keys`; or a file cannot be read.
+        """
+        for key in self.keys(prefix):
+            held = self.stat(key)
+            if held is not None:  # else another process has removed it meanwhile
+                yield held
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys alone; hidden names are leftovers of killed writers.
 
         Raises:
             EvidenceError: something there is a link, no file, or has a name that no key has.
             StoreUnavailableError: a folder cannot be read.
         """
-        for key in sorted(self._keys(prefix)):
-            held = self.stat(key)
-            if held is not None:  # else another process has removed it meanwhile
-                yield held
+        yield from sorted(self._keys(prefix))
 
     def delete(self, key: str) -> None:
         """Take `key` away, and folders that are empty then.

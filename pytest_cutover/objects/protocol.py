@@ -93,6 +93,9 @@ class ObjectStore(Protocol):
     def list(self, prefix: str = "") -> Iterator[Held]:
         """Everything below `prefix`, in the order of the keys."""
 
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys alone of what `list` gives, which may cost much less."""
+
     def delete(self, key: str) -> None:
         """Take `key` away; nothing happens when it is not there.
 

@@ -174,6 +174,14 @@ class S3Objects:
                 found = pool.map(lambda entry: self._listed(*entry, protection=protection), batch)
                 yield from (held for held in found if held is not None)
 
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys alone, without a request for each.
+
+        Raises:
+            EvidenceError, StoreUnavailableError: as `list`.
+        """
+        return (held.key for held in self.list(prefix, protection=False))
+
     def delete(self, key: str) -> None:
         """Remove every version of `key`, the oldest first.
 

@@ -169,7 +169,7 @@ class _Check:
 
     def _keys(self) -> list[str]:
         try:
-            keys = [held.key for held in self._store.list()]
+            keys = list(self._store.keys())
         except EvidenceError as exc:
             self._find(ProblemCode.STORE_UNREADABLE, self._store.where, str(exc))
             keys = self._indexed_keys()

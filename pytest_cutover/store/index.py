@@ -213,7 +213,7 @@ def build_index(
         EvidenceError: something in the store is no object.
         StoreUnavailableError: it cannot be read.
     """
-    runs = by_run(held.key for held in store.list(HISTORY))
+    runs = by_run(store.keys(HISTORY))
     known = {} if before is None else before.by_key()
     found: dict[str, Indexed] = {}
     for done, (run_id, names) in enumerate(runs.items()):
@@ -294,10 +294,10 @@ def index_before(
 def environments_in(store: ObjectStore) -> frozenset[str]:
     """The environments of the documents in a store; those that cannot be read have none."""
     found = set()
-    for held in store.list(HISTORY):
-        if held.key.endswith(f"/{DOCUMENT}"):
+    for key in store.keys(HISTORY):
+        if key.endswith(f"/{DOCUMENT}"):
             try:
-                found.add(read_document(store.read(held.key)[0], held.key).environment)
+                found.add(read_document(store.read(key)[0], key).environment)
             except EvidenceError:
                 continue
     return frozenset(found)
@@ -327,8 +327,8 @@ def index_runs(
             known = before.by_key()
             found = dict(known)
             for run_id in runs:
-                keys = [held.key for held in store.list(key_of(run_id, ""))]
-                found.update(_of_run(store, run_id, by_run(keys).get(run_id, ()), known))
+                names = by_run(store.keys(key_of(run_id, ""))).get(run_id, ())
+                found.update(_of_run(store, run_id, names, known))
             index = replace(before, at=now, objects=tuple(found[key] for key in sorted(found)))
         write_index(store, index, signer)
     return index

@@ -60,4 +60,4 @@ def runs_to_lock(store: ObjectStore) -> list[str]:
 
 
 def _names(store: ObjectStore, run_id: str) -> list[str]:
-    return by_run(held.key for held in store.list(key_of(run_id, ""))).get(run_id, [])
+    return by_run(store.keys(key_of(run_id, ""))).get(run_id, [])

@@ -62,7 +62,7 @@ def take_out(store: ObjectStore, run_id: str) -> None:
     """Remove what an attempt to put a run left, as far as the store lets it: half a set may not pass for evidence."""
     with suppress(EvidenceError, AdapterError):
         # The bundle first: without it the rest says nothing.
-        keys = [held.key for held in store.list(key_of(run_id, ""))]
+        keys = store.keys(key_of(run_id, ""))
         for key in sorted(keys, key=lambda k: not k.endswith(BUNDLE_FILE)):
             store.delete(key)
 
@@ -143,12 +143,12 @@ def move_latest(store: ObjectStore, document: EvidenceDocument, data: bytes) -> 
 def newest_document(store: ObjectStore) -> tuple[EvidenceDocument, bytes] | None:
     """The document of the history that was decided last, and its bytes; None when there is none that can be read."""
     newest: tuple[EvidenceDocument, bytes] | None = None
-    for held in store.list(HISTORY):
-        if not held.key.endswith(f"/{DOCUMENT}"):
+    for key in store.keys(HISTORY):
+        if not key.endswith(f"/{DOCUMENT}"):
             continue
         try:
-            data = store.read(held.key)[0]
-            document = read_document(data, held.key)
+            data = store.read(key)[0]
+            document = read_document(data, key)
         except EvidenceError:
             continue
         if newest is None or document.order > newest[0].order:

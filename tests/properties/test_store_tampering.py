@@ -55,8 +55,11 @@ class Frozen:
         data = self.objects[key]
         return Held(key, len(data), hashlib.sha256(data).hexdigest())
 
+    def keys(self, prefix=""):
+        return iter(sorted(key for key in self.objects if key.startswith(prefix)))
+
     def list(self, prefix=""):
-        yield from [self.stat(key) for key in sorted(self.objects) if key.startswith(prefix)]
+        yield from map(self.stat, self.keys(prefix))
 
 
 @pytest.fixture(scope="module")

@@ -245,6 +245,15 @@ class TestList:
         assert [h.key for h in objects.list("a/b/")] == ["a/b/c"]
         assert list(objects.list("x/y/")) == []
 
+    def test_the_keys_alone_are_the_same_and_no_file_is_read(self, objects, monkeypatch):
+        for key in ("b", "a/z", "a-b"):
+            objects.write(key, b"x", expected=ABSENT)
+        listed = [h.key for h in objects.list()]
+        monkeypatch.setattr(objects, "read", None)
+
+        assert list(objects.keys()) == listed
+        assert list(objects.keys("a/")) == ["a/z"]
+
     def test_what_a_killed_writer_left_is_no_object(self, objects):
         objects.write("a/b", b"1", expected=ABSENT)
         (Path(objects.where) / "a" / ".b.xyz").write_bytes(b"half")
