@@ -85,6 +85,7 @@ VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
         "`show`: not so, or ended",
         "unreadable, or no key",
     ),
+    ("`debug`", "valid", "invalid", "a value or file cannot be read"),
     ("`readyz`", "ready", "degraded", "error, unreachable or not understood"),
     ("`serve`", "told to stop", "", "it cannot serve"),
 ]
@@ -206,7 +207,8 @@ REASONS: dict[Reason, str] = {
     Reason.POLICY_CHANGED: "Judge with the policy, plan and environment the run was made for, or run again.",
     Reason.POLICY_EMPTY: "List the gates that the plan requires.",
     Reason.KEY_DEVELOPMENT: "Set `CUTOVER_KEY`: [options](options.md).",
-    Reason.EVIDENCE_NOT_STORED: "Is the store there and writable? `cutover evidence list` asks it. " + _RUN_AGAIN,
+    Reason.EVIDENCE_NOT_STORED: "Is the store there and writable? `cutover evidence list` asks it. "
+    + _RUN_AGAIN,
     Reason.LOG_UNAVAILABLE: "Is the log's place there, writable, and its key set (`CUTOVER_KEY_LOG`)? "
     + _RUN_AGAIN,
     Reason.LOG_REWRITTEN: "Treat it as tampering: compare with copies of the log, `cutover log audit` says where they part.",

@@ -36,6 +36,7 @@ VERBS = {
     "keys": "make, show, rotate and revoke signing keys; say when they end",
     "waivers": "make, sign or show waivers of gates",
     "obligations": "list what releases with guards still owe",
+    "debug": "verify one signature, proof or note; canonical JSON",
     "readyz": "ask a readiness endpoint",
     "serve": "run the sandbox service",
 }

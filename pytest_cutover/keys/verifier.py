@@ -101,6 +101,17 @@ def ed25519_key(raw: bytes) -> PublicKey:
     return PublicKey(KeyKind.ED25519, _ED25519_PREFIX + raw)
 
 
+def p256_key(point: bytes, *, where: str) -> PublicKey:
+    """The P-256 key of an uncompressed point.
+
+    Raises:
+        ConfigError: it is none of the curve; `where` begins the message.
+    """
+    if len(point) != _P256_LENGTH:
+        raise ConfigError(f"{where}: expected {_P256_LENGTH} bytes of a point on P-256, got {len(point)}")
+    return _on_curve(PublicKey(KeyKind.ECDSA_P256, _P256_PREFIX + point), where)
+
+
 def load_public_key(pem: str, *, where: str) -> PublicKey:
     """The one public key in `pem`.
 
