@@ -78,7 +78,7 @@ class Rotated:
     old: TrustedKey
     new: TrustedKey
     was_begun: bool
-    """It had been begun before, and was only finished now."""
+    """The new key had been made active before, and only the rest was done now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +144,8 @@ class KeyRing:
         """
         with alone_in(self.folder):
             state = self._read()
-            was_begun = state != _State(state.active)
-            if state.leaving is None:
+            was_begun = state.leaving is not None
+            if not was_begun:
                 state = self._list_next(state, trust, at, kind)
                 assert state.next is not None  # by now it is there
                 state = _State(active=state.next, leaving=state.active)
@@ -239,8 +239,9 @@ class KeyRing:
         """Steps 4 and 5. Logged twice, if a stop came between them: the later entry counts."""
         leaving = state.leaving
         assert leaving is not None  # the caller has just seen to it
-        if _trusted(trust, leaving).state is not KeyState.GRACE:
-            size = log.append(leaving, f"rotated to {state.active[:16]}", at)
+        old, new = _trusted(trust, leaving), _trusted(trust, state.active)
+        if old.state is not KeyState.GRACE:
+            size = log.append(leaving, f"{old.name}: rotated to {new.name} ({new.keyid[:16]})", at)
             changes = {
                 "state": KeyState.GRACE.value,
                 "rotated": {"origin": log.origin, "size": size, "at": rfc3339(at)},
@@ -322,7 +323,7 @@ def revoke(trust: Path, keyid: str, *, reason: str, at: datetime, log: KeyLog | 
 
     edit_trust(trust, revoked)
     if log is not None:
-        log.append(keyid, f"revoked: {reason}", at)
+        log.append(keyid, f"{_trusted(trust, keyid).name}: revoked: {reason}", at)
     return _trusted(trust, keyid)
 
 
@@ -345,7 +346,7 @@ def retire(trust: Path, keyid: str, *, at: datetime, log: KeyLog | None) -> Trus
 
     edit_trust(trust, retired)
     if log is not None:
-        log.append(keyid, "retired", at)
+        log.append(keyid, f"{_trusted(trust, keyid).name}: retired", at)
     return _trusted(trust, keyid)
 
 

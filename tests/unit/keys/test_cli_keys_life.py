@@ -64,7 +64,7 @@ class TestRotate:
         assert states() == [("release", "grace"), ("release 2", "active")]
         assert out.startswith("active  release 2 (")
         assert f"grace   release ({old[:16]}…); until " in out
-        assert logged() == [("key", f"rotated to {KeyRing(Path('ring')).active()[:16]}")]
+        assert logged() == [("key", f"release: rotated to release 2 ({KeyRing(Path('ring')).active()[:16]})")]
 
     def test_the_ring_may_be_the_signing_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUTOVER_KEY", "ring")
@@ -139,7 +139,7 @@ class TestCheck:
         assert "its grace was over" in capsys.readouterr().out
         assert keys("retire", "release") == 0
         assert keys("check", "--at", later) == 0
-        assert logged()[-1] == ("key", "retired")
+        assert logged()[-1] == ("key", "release: retired")
 
     def test_a_ring_that_signs_with_a_key_that_does_not_count_is_1(self, capsys: Capture) -> None:
         keys("revoke", "release", "--reason", "stolen")
@@ -190,7 +190,7 @@ class TestRetireAndRevoke:
     def test_a_revocation_is_logged_with_its_reason(self) -> None:
         keys("revoke", "release", "--reason", "on a\nstolen laptop")
 
-        assert logged() == [("key", "revoked: on a stolen laptop")]
+        assert logged() == [("key", "release: revoked: on a stolen laptop")]
 
     def test_a_log_that_is_away_does_not_keep_the_key_alive(self, capsys: Capture) -> None:
         Path("broken").write_text("no folder")

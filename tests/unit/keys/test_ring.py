@@ -72,7 +72,9 @@ class TestRotate:
 
         assert counting == [True, False]
         assert old.grace_until == NOW + GRACE
-        assert ringed.log.entries[3:] == [(old.keyid, f"rotated to {ringed.ring.active()[:16]}", NOW)]
+        assert ringed.log.entries[3:] == [
+            (old.keyid, f"release: rotated to release 2 ({ringed.ring.active()[:16]})", NOW)
+        ]
 
     def test_the_old_private_key_is_gone(self, ringed: Ringed) -> None:
         old = ringed.ring.folder / f"{ringed.ring.active()[:16]}.pem"
@@ -135,7 +137,7 @@ class TestPrepare:
         assert [k.state for k in ringed.keys().values()] == [KeyState.ACTIVE, KeyState.ACTIVE]
         assert ringed.ring.prepare(ringed.trust, at=NOW) == following
         done = ringed.rotate()
-        assert (done.new, done.was_begun) == (following, True)
+        assert (done.new, done.was_begun) == (following, False)
         assert len(ringed.keys()) == 2
 
     def test_a_rotation_that_is_further_is_not_prepared(self, ringed: Ringed) -> None:
@@ -200,9 +202,9 @@ class TestStopped:
         self.stop(ringed, at, after, monkeypatch)
 
         assert ringed.active().state is KeyState.ACTIVE
-        was_unfinished = ringed.ring.is_unfinished()
+        is_switched = ringed.ring.is_unfinished() and not ringed.ring.is_prepared()
         done = ringed.rotate()
-        assert done.was_begun is was_unfinished
+        assert done.was_begun is is_switched
         assert not ringed.ring.is_unfinished()
         assert ringed.active().state is KeyState.ACTIVE
         assert [k.state for k in ringed.keys().values()][:-1] == [KeyState.GRACE] * (len(ringed.keys()) - 1)
@@ -288,7 +290,7 @@ class TestRevokeAndRetire:
         again = revoke(ringed.trust, keyid, reason="x", at=NOW + timedelta(days=1), log=ringed.log)
 
         assert (again.revoked_at, again.reason) == (NOW, "stolen")
-        assert [event for _, event, _ in ringed.log.entries] == ["revoked: stolen", "revoked: x"]
+        assert [event for _, event, _ in ringed.log.entries] == ["release: revoked: stolen", "release: revoked: x"]
 
     def test_only_a_grace_is_ended(self, ringed: Ringed) -> None:
         with pytest.raises(ConfigError, match="expected a key in grace, got 'release', which is active"):
@@ -296,7 +298,7 @@ class TestRevokeAndRetire:
         old = ringed.rotate().old
 
         assert retire(ringed.trust, old.keyid, at=NOW, log=ringed.log).state is KeyState.RETIRED
-        assert ringed.log.entries[-1] == (old.keyid, "retired", NOW)
+        assert ringed.log.entries[-1] == (old.keyid, "release: retired", NOW)
         assert retire(ringed.trust, old.keyid, at=NOW, log=None).state is KeyState.RETIRED
 
 
