@@ -13,6 +13,7 @@ import pytest
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.model import SECTION_TYPE, Verdict
 from pytest_cutover.store.document import build_document, read_document
+from pytest_cutover.store.index import Collected, Index, Indexed
 from tests.unit.evidence.fleets import sealed_fleet
 from tests.unit.evidence.runs import KEY, NOW, SHA
 from tests.unit.store.stores import SECTION, StoredRun, file_of
@@ -183,6 +184,18 @@ class TestSchema:
 
     def test_it_is_a_schema(self):
         jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_reference_page_names_every_field():
+    page = (ROOT / "docs/reference/evidence-store.md").read_text(encoding="utf-8")
+    index = Index(NOW, (Indexed("history/a/b", "0" * 64, 1),), (Collected("x", "", NOW),))
+    named = {
+        *SCHEMA["properties"],
+        *index.objects[0].to_json(),
+        *SCHEMA["$defs"]["Section"]["items"]["properties"],
+    }
+
+    assert {name for name in named if f"`{name}`" not in page} == set()
 
 
 def test_the_key_of_these_runs_is_no_shared_one():
