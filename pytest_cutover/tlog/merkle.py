@@ -18,6 +18,7 @@ EMPTY_ROOT: Final = hashlib.sha256(b"").digest()
 
 Nodes = Callable[[int, int], bytes]
 
+_KEPT: Final = 256
 _sha256 = hashlib.sha256
 
 
@@ -79,24 +80,30 @@ def range_root(nodes: Nodes, begin: int, end: int) -> bytes:
 # -- making proofs -----------------------------------------------------------------------------
 
 
-def inclusion_proof(nodes: Nodes, index: int, size: int) -> list[bytes]:
+def inclusion_proof(
+    nodes: Nodes, index: int, size: int, *, rest: Callable[[int, int], bytes] | None = None
+) -> list[bytes]:
     """PATH(index, D[size]), from the leaf's sibling up: RFC 6962 section 2.1.1.
+
+    `rest`: MTH(D[begin:size]) of what is no complete subtree, where it is known already.
 
     Raises:
         ValueError: there is no such leaf.
     """
     if not 0 <= index < size:
         raise ValueError(f"expected a leaf below the tree size {size}, got {index}")
-    begin, end, siblings = 0, size, []
-    while end - begin > 1:
-        middle = begin + (1 << ((end - begin - 1).bit_length() - 1))
-        if index < middle:
-            siblings.append((middle, end))
-            end = middle
-        else:
-            siblings.append((begin, middle))
-            begin = middle
-    return [range_root(nodes, *sibling) for sibling in reversed(siblings)]
+    # Up to where the paths of this and of the last leaf meet, each sibling is complete, but for the topmost.
+    apart = (index ^ (size - 1)).bit_length()
+    siblings = [nodes(level, (index >> level) ^ 1) for level in range(apart - 1)]
+    if apart:
+        begin = ((index >> (apart - 1)) + 1) << (apart - 1)
+        siblings.append(range_root(nodes, begin, size) if rest is None else rest(begin, size))
+    above = index >> apart
+    while above:
+        if above & 1:
+            siblings.append(nodes(apart, above - 1))
+        apart, above = apart + 1, above >> 1
+    return siblings
 
 
 def consistency_proof(nodes: Nodes, old: int, new: int) -> list[bytes]:
@@ -248,6 +255,7 @@ class Tree:
 
     def __init__(self, leaves: Iterable[bytes] = ()) -> None:
         self._levels: list[bytearray] = [bytearray()]
+        self._rests: dict[tuple[int, int], bytes] = {}  # which a tree of one size has one of for each level
         self.extend(leaves)
 
     @property
@@ -285,7 +293,15 @@ class Tree:
 
     def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
         """Proof that the tree of that size (default: all of it) has the leaf."""
-        return inclusion_proof(self.node, index, self._sized(size))
+        return inclusion_proof(self.node, index, self._sized(size), rest=self._rest)
+
+    def _rest(self, begin: int, size: int) -> bytes:
+        found = self._rests.get((begin, size))
+        if found is None:
+            if len(self._rests) > _KEPT:
+                self._rests.clear()
+            found = self._rests[begin, size] = range_root(self.node, begin, size)
+        return found
 
     def consistency_proof(self, old: int, new: int | None = None) -> list[bytes]:
         """Proof that the tree of size `new` (default: all of it) begins with that of size `old`."""

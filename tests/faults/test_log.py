@@ -201,8 +201,9 @@ class TestEveryCall:
             name = f"broken-{call}-{number}"
             done, _ = sweep.run(name, f"{call}:error=EIO:when={number}+")
 
-            assert done.returncode != 0
-            assert_goes_on(sweep.folder / name, sweep.key, sweep.old, sweep.new)
+            size = assert_goes_on(sweep.folder / name, sweep.key, sweep.old, sweep.new)
+            # Once the checkpoint is there only old tiles are tidied away, which may fail.
+            assert done.returncode != 0 or size == len(sweep.old + sweep.new), name
 
 
 def test_writes_that_are_cut_short(key, tmp_path):
