@@ -23,9 +23,13 @@ PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-ad
 ACCESS_KEY, SECRET_KEY = "AKIATEST", "SECRETTEST"
 REGION = "us-east-1"
 COMMAND_LIMIT_S = 60
+RESTART_S = 60.0
+"""On a disk that others use too; it takes ten seconds after everything was killed."""
+
 
 # Without `ms mon client mode` the gateway does not come up where nothing authenticates; without `paxos propose
-# interval` that takes ten seconds; without tcp_nodelay each answer with a body waits 40 ms for an acknowledgement.
+# interval` that takes ten seconds; without tcp_nodelay each answer with a body waits 40 ms for an acknowledgement;
+# without the watch timeout a new bucket waits half a minute for a gateway that was killed.
 CONFIGURATION = """\
 [global]
 fsid={fsid}
@@ -44,6 +48,7 @@ osd pool default pg autoscale mode=off
 osd crush chooseleaf type=0
 mon allow pool size one=true
 mon max pg per osd=1000
+osd client watch timeout=3
 run dir={folder}/run
 admin socket={folder}/run/$name.$pid.asok
 log file={folder}/log/$name.log
@@ -127,7 +132,7 @@ class Ceph:
 
     def start_gateway(self) -> None:
         self._start("radosgw", "-n", "client.rgw.a", "-f")
-        self._running["radosgw"].ready(self.is_up)
+        self._running["radosgw"].ready(self.is_up, RESTART_S)
 
     def kill(self) -> None:
         """kill -9 of everything."""

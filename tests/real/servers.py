@@ -91,7 +91,7 @@ class Server:
     def pid(self) -> int:
         return self._process.pid
 
-    def ready(self, claim: Callable[[], bool]) -> None:
+    def ready(self, claim: Callable[[], bool], limit_s: float = START_S) -> None:
         """Wait until `claim` holds; a server that ends before fails the test with its log."""
 
         def holds() -> bool:
@@ -99,7 +99,7 @@ class Server:
             return claim()
 
         try:
-            wait_until(holds, f"start of {self.log.stem}")
+            wait_until(holds, f"start of {self.log.stem}", limit_s)
         except BaseException:
             self.stop()
             raise
