@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ACTIONS = {
     "verify": "prove that everything is there, unchanged and signed",
+    "put": "put finished runs into a store",
     "index": "write the signed index of every file anew",
     "lock": "keep runs as they are until a time, or hold them",
     "gc": "take runs out that nobody needs any more",

@@ -183,6 +183,32 @@ class TestLog:
         assert "no key in the role log" in logged.err
 
 
+class TestPut:
+    def test_runs_are_put_and_can_be_put_again(self, cutover, tmp_path):
+        folder = run_at(7).write(tmp_path / "run")
+
+        for _ in range(2):
+            code, out = cutover("put", str(folder), "--store", "new")
+            assert code == 0
+            assert out.startswith(f"put  {run_at(7).run_id}  5 files, the latest\n1 run in new; ")
+        assert cutover("index", "--store", "new")[0] == 0
+        assert cutover("verify", "--store", "new")[0] == 0
+
+    def test_the_answer_as_json(self, cutover, tmp_path):
+        out = cutover("put", str(run_at(7).write(tmp_path / "run")), "--json")[1]
+
+        assert json.loads(out)["runs"] == [{"run_id": run_at(7).run_id, "files": 5, "latest": True}]
+
+    @pytest.mark.parametrize("missing", ["bundle.intoto.jsonl", "report.json"])
+    def test_what_cannot_be_put_is_2(self, cutover, tmp_path, missing):
+        folder = run_at(7).write(tmp_path / "run")
+        (folder / missing).unlink()
+
+        assert cutover("put", str(folder))[0] == 2
+        assert f"it has no {missing}" in cutover.err
+        assert cutover("put", str(folder / "nowhere"))[0] == 2
+
+
 class TestIndex:
     def test_a_dry_run_writes_nothing(self, cutover, folder):
         code, out = cutover("index", "--dry-run")

@@ -20,8 +20,10 @@ from pytest_cutover.objects.protocol import (
     StoreUnavailableError,
 )
 from pytest_cutover.store.document import build_document, read_document
+from pytest_cutover.store.index import index_runs
 from pytest_cutover.store.putting import put_run, put_set
-from tests.unit.store.stores import files_at, filled, run_at
+from tests.unit.evidence.runs import KEY
+from tests.unit.store.stores import LATER, checked, files_at, filled, run_at, trust
 
 VECTOR = Path(__file__).parents[2] / "vectors/evidence-1"
 
@@ -164,6 +166,25 @@ class TestSeveralProcesses:
             for name, data in files_at(number).items():
                 assert store.read(f"history/{run_at(number).run_id}/{name}")[0] == data
         assert latest(store) == run_at(5).run_id
+
+    def test_no_run_is_lost_from_the_index(self, tmp_path):
+        for number in range(5):
+            files_at(number)
+        context = multiprocessing.get_context("fork")
+        running = [context.Process(target=_put_and_index, args=(tmp_path, number)) for number in range(5)]
+        for process in running:
+            process.start()
+        for process in running:
+            process.join(60)
+
+        assert [process.exitcode for process in running] == [0] * 5
+        assert checked(FolderObjects(tmp_path)).findings == ()
+
+
+def _put_and_index(path, number):
+    store = FolderObjects(path)
+    put_set(store, files_at(number))
+    index_runs(store, [run_at(number).run_id], {"production"}, KEY, trust(), LATER)
 
 
 class TestFaults:
