@@ -324,7 +324,7 @@ class Log:
 
     def _begin(self, signer: NoteSigner) -> tuple[Checkpoint, str]:
         """The first checkpoint, of the empty tree: so tiles without a checkpoint mean that it was removed."""
-        if next(iter(self._objects.list(FOLDER)), None) is not None:
+        if next(iter(self._objects.keys(FOLDER)), None) is not None:
             raise EvidenceError(
                 f"{self.where}: there are tiles and no checkpoint: it was removed",
                 hint="put it back, from a copy or out of the newest .tlog-proof; a new one would fork the log",
@@ -391,7 +391,7 @@ class Log:
         return whole + self._partials(full)
 
     def _partials(self, full: Tile) -> list[Tile]:
-        return [parse_path(held.key) for held in self._objects.list(f"{full.path}.p/")]
+        return [parse_path(key) for key in self._objects.keys(f"{full.path}.p/")]
 
     def _remove(self, tiles: Iterable[Tile]) -> None:
         for tile in tiles:

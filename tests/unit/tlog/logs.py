@@ -63,8 +63,8 @@ class MemoryObjects:
         assert self.locked
         self._change(lambda: self.objects.pop(key, None))
 
-    def list(self, prefix=""):
-        yield from [self._held(key) for key in sorted(self.objects) if key.startswith(prefix)]
+    def keys(self, prefix=""):
+        yield from [key for key in sorted(self.objects) if key.startswith(prefix)]
 
     @contextmanager
     def exclusive(self, name, *, timeout_s=60.0):

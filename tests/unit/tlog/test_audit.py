@@ -117,13 +117,13 @@ class TestVerify:
         """A reader needs no lock: what a writer tidied away meanwhile is no problem."""
         log = log_of(255)
         grown = log_of(300).objects.objects
-        plain = log.objects.list
+        plain = log.objects.keys
 
         def grow(prefix=""):
             log.objects.objects = grown
             return plain(prefix)
 
-        log.objects.list = grow
+        log.objects.keys = grow
 
         verification = log.verify()
 

@@ -136,7 +136,7 @@ class TestProofs:
         assert "there is no entry 2" in two("prove", "2", code=2)
 
     def test_offline_with_nothing_but_a_key(self, two, folder, monkeypatch):
-        key = next(line for line in two("verify").splitlines() if "+" in line).split()[-1]
+        key = next(line for line in two("verify").splitlines() if "trusted key" in line).split()[-1]
         monkeypatch.delenv("CUTOVER_TRUST")
 
         assert "entry 0" in two("verify", "a.txt.tlog-proof", "--file", "a.txt", "--vkey", key)
