@@ -27,6 +27,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from pytest_cutover import strictjson
 from pytest_cutover.errors import AdapterError, ConfigError
 from pytest_cutover.files import write_atomic
+from pytest_cutover.keys.life import (
+    into_grace,
+    into_retirement,
+    into_revocation,
+    key_in,
+    with_successor,
+)
 from pytest_cutover.keys.signer import (
     generate,
     load_private_key,
@@ -34,9 +41,8 @@ from pytest_cutover.keys.signer import (
     public_path,
     write_new_private,
 )
-from pytest_cutover.keys.trust import parse_trust, read_trust, trust_entry, with_changes, with_entry
+from pytest_cutover.keys.trust import read_trust
 from pytest_cutover.keys.trusted import KeyState
-from pytest_cutover.model import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,7 +58,6 @@ RING_FILE = "ring.json"
 _ATTEMPTS = 20
 """Rotations that one signature may meet; more is a loop somewhere."""
 
-_SERIAL = re.compile(r"(.*) (\d+)")
 _KEYID = re.compile(r"[0-9a-f]{64}")
 _HINT = "cutover keys new FOLDER --ring makes one"
 
@@ -212,25 +217,10 @@ class KeyRing:
         assert state.next is not None  # by now it is there
         signer = load_private_key(self._path(state.next))
 
-        def listed(data: bytes) -> bytes:
-            anchor = parse_trust(data, where=str(trust))
-            if any(key.keyid == signer.keyid for key in anchor.keys):
-                return data
-            names = {key.name for key in anchor.keys}
-            entry = trust_entry(
-                signer.public,
-                name=_next_name(old.name, names),
-                roles=tuple(sorted(old.roles)),
-                environments=tuple(sorted(old.environments)),
-                person=old.person,
-                origin=old.origin,
-            )
-            if old.not_before is not None and old.not_after is not None:  # as long a life as the last one
-                entry["not_before"] = rfc3339(at)
-                entry["not_after"] = rfc3339(at + (old.not_after - old.not_before))
-            return with_entry(data, entry, where=str(trust))
-
-        edit_trust(trust, listed)
+        edit_trust(
+            trust,
+            lambda data: with_successor(data, old.keyid, signer.public, at=at, where=str(trust)),
+        )
         return state
 
     def _finish(
@@ -242,18 +232,12 @@ class KeyRing:
         old, new = _trusted(trust, leaving), _trusted(trust, state.active)
         if old.state is not KeyState.GRACE:
             size = log.append(leaving, f"{old.name}: rotated to {new.name} ({new.keyid[:16]})", at)
-            changes = {
-                "state": KeyState.GRACE.value,
-                "rotated": {"origin": log.origin, "size": size, "at": rfc3339(at)},
-                "grace_until": rfc3339(at + grace),
-            }
-
-            def graced(data: bytes) -> bytes:
-                if _find(data, trust, leaving).state is not KeyState.ACTIVE:
-                    return data  # revoked in the meantime, which no rotation takes back
-                return with_changes(data, leaving, changes, where=str(trust))
-
-            edit_trust(trust, graced)
+            edit_trust(
+                trust,
+                lambda data: into_grace(
+                    data, leaving, origin=log.origin, size=size, at=at, grace=grace, where=str(trust)
+                ),
+            )
         self._write(_State(state.active))
         self._path(leaving).unlink(missing_ok=True)
         return _trusted(trust, leaving), _trusted(trust, state.active)
@@ -314,14 +298,7 @@ def revoke(trust: Path, keyid: str, *, reason: str, at: datetime, log: KeyLog | 
         ConfigError: no such key, or the file cannot be used.
         CutoverError: it cannot be written; or the event not logged, and the key is revoked all the same.
     """
-    changes = {"state": KeyState.REVOKED.value, "revoked_at": rfc3339(at), "reason": reason}
-
-    def revoked(data: bytes) -> bytes:
-        if _find(data, trust, keyid).state is KeyState.REVOKED:
-            return data  # the first time and reason stay
-        return with_changes(data, keyid, changes, where=str(trust))
-
-    edit_trust(trust, revoked)
+    edit_trust(trust, lambda data: into_revocation(data, keyid, at=at, reason=reason, where=str(trust)))
     if log is not None:
         log.append(keyid, f"{_trusted(trust, keyid).name}: revoked: {reason}", at)
     return _trusted(trust, keyid)
@@ -334,17 +311,7 @@ def retire(trust: Path, keyid: str, *, at: datetime, log: KeyLog | None) -> Trus
         ConfigError: no such key, or it is not in grace.
         CutoverError: it cannot be written or logged.
     """
-
-    def retired(data: bytes) -> bytes:
-        key = _find(data, trust, keyid)
-        if key.state not in (KeyState.GRACE, KeyState.RETIRED):
-            raise ConfigError(
-                f"{trust}: expected a key in grace, got {key.name!r}, which is {key.state.value}",
-                hint="cutover keys rotate puts an active key into grace; cutover keys revoke ends it at once",
-            )
-        return with_changes(data, keyid, {"state": KeyState.RETIRED.value}, where=str(trust))
-
-    edit_trust(trust, retired)
+    edit_trust(trust, lambda data: into_retirement(data, keyid, where=str(trust)))
     if log is not None:
         log.append(keyid, f"{_trusted(trust, keyid).name}: retired", at)
     return _trusted(trust, keyid)
@@ -393,26 +360,7 @@ def _trusted(trust: Path, keyid: str) -> TrustedKey:
         raise ConfigError(
             f"{trust}: there is no trust file", hint="cutover keys new PATH --trust FILE makes one"
         )
-    return _find(data, trust, keyid)
-
-
-def _find(data: bytes, trust: Path, keyid: str) -> TrustedKey:
-    found = [key for key in parse_trust(data, where=str(trust)).keys if key.keyid == keyid]
-    if not found:
-        raise ConfigError(
-            f"{trust}: there is no key {keyid[:16]}…",
-            hint="cutover keys list shows the keys; cutover keys show KEY prints an entry to add",
-        )
-    return found[0]
-
-
-def _next_name(name: str, taken: set[str]) -> str:
-    """`release key` gives `release key 2`, and so on."""
-    match = _SERIAL.fullmatch(name)
-    stem, serial = (match[1], int(match[2])) if match else (name, 1)
-    while f"{stem} {serial + 1}" in taken:
-        serial += 1
-    return f"{stem} {serial + 1}"
+    return key_in(data, keyid, where=str(trust))
 
 
 def _state(document: Any, path: Path) -> _State:
