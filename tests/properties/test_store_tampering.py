@@ -7,12 +7,15 @@ bits of each file, and all of them under CUTOVER_SOAK=1.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import cache
 from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.trust import parse_trust, trust_entry, with_entry
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import Held, ObjectMissingError
 from pytest_cutover.store.checking import Wanted, check_store
@@ -80,9 +83,9 @@ RUN_FILES = ["evidence.json", BUNDLE_FILE, REPORT_FILE, PROOF_FILE]
 LOG_FILES = ["checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"]
 
 
-def found_in(kept, logged):
+def found_in(kept, logged, keys=None):
     log = Log(Frozen(logged), ORIGIN, verifiers=[_verifier()])
-    return check_store(Frozen(kept), full_trust(), LATER, Wanted(log=log)).findings
+    return check_store(Frozen(kept), keys or full_trust(), LATER, Wanted(log=log)).findings
 
 
 @cache
@@ -128,6 +131,32 @@ def test_a_flipped_bit_of_the_log_is_found_and_its_file_named(made, key):
     for bit in bits_of(logged[key]):
         findings = found_in(kept, {**logged, key: flipped(logged[key], bit)})
         assert any(str(f.where).endswith(key) for f in findings), f"bit {bit} of {key}"
+
+
+def trust_file() -> bytes:
+    """What `full_trust` trusts, as a file."""
+    data = None
+    for key in full_trust().keys:
+        entry = trust_entry(key.public, name=key.name, roles=tuple(sorted(key.roles)), origin=key.origin)
+        data = with_entry(data, entry, where="trust.json")
+    assert data is not None
+    return data
+
+
+def test_a_flipped_bit_of_the_trust_file_is_refused_or_found_or_changes_a_name(made):
+    """Nothing vouches for the trust file itself: so every bit of it that decides anything has to decide."""
+    data = trust_file()
+    before = parse_trust(data, where="trust.json")
+    assert found_in(*made, before) == ()
+    for bit in bits_of(data) if SOAK else sorted(Random(0).sample(range(len(data) * 8), 60)):
+        try:
+            after = parse_trust(flipped(data, bit), where="trust.json")
+        except ConfigError as exc:
+            assert str(exc).startswith("trust.json: ")  # noqa: PT017 # not every bit is refused
+            continue
+        named = replace(after, keys=tuple(replace(k, name="") for k in after.keys))
+        if named != replace(before, keys=tuple(replace(k, name="") for k in before.keys)):
+            assert found_in(*made, after), f"bit {bit}"
 
 
 @pytest.mark.parametrize("key", [*STORE_FILES, *(f"{RUN}{name}" for name in RUN_FILES), *LOG_FILES])
