@@ -160,6 +160,22 @@ class S3Objects:
                 return Held(key, len(data), version.tag, version.id)
             self._withdraw(key, version.id)
 
+    def write_unconfirmed(self, key: str, data: bytes, *, retain_until: datetime | None = None) -> Held:
+        """A first write in one request, where a listing has just shown that there is nothing.
+
+        **Whether this version counts, only a later listing says**: another writer may have been there first. What gets no
+        answer, or is refused, goes the way of `write`.
+
+        Raises: as `write`.
+        """
+        until = None if retain_until is None else whole_seconds(retain_until)
+        try:
+            version = self._put(key, data, _Seen(None, None), until)
+        except Exception as exc:
+            self._after_refusal(key, exc, _Seen(None, None))
+            return self.write(key, data, expected=ABSENT, retain_until=retain_until)
+        return Held(key, len(data), version.tag, version.id)
+
     def list(self, prefix: str = "", *, protection: bool = True) -> Iterator[Held]:
         """Everything below `prefix`, in the order of the keys; a request for each where `protection` is wanted too.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -100,9 +100,20 @@ def upload(
         return _put(target, key, data, there.get(key), until, legal_hold=held.legal_hold)
 
     moved, problems = _each(keys, put, threads, progress)
+    problems = tuple(sorted((*problems, *_outrun(target, HISTORY, moved))))
     if not problems:
         _move_latest(source, target)
     return Transfer(target.where, moved, problems)
+
+
+def _outrun(target: ObjectStore, prefix: str, moved: Iterable[Moved]) -> Iterator[tuple[str, str]]:
+    """What was sent, and does not count: somebody else wrote another version first, at the same time."""
+    if not isinstance(target, S3Objects):
+        return  # a folder says so at once
+    counts = {held.key: held.version for held in _listed(target, prefix)}
+    for each in moved:
+        if each.is_new and counts.get(each.key) != each.version:
+            yield each.key, f"another version counts: {counts.get(each.key)}, sent was {each.version}"
 
 
 def restore(
@@ -136,7 +147,7 @@ def restore(
         return _put(target, key, data, there.get(key), held.retain_until, legal_hold=held.legal_hold)
 
     moved, problems = _each(sorted({*listed, *told}), get, threads, progress)
-    return Transfer(target.where, moved, problems)
+    return Transfer(target.where, moved, tuple(sorted((*problems, *_outrun(target, "", moved)))))
 
 
 def _put(
@@ -148,7 +159,7 @@ def _put(
     *,
     legal_hold: bool,
 ) -> Moved:
-    """Put one object, unless it is there, and read it back."""
+    """Put one object, unless it was `there` when that was listed, and read it back."""
     version = there.version if there is not None else _written(target, key, data, until).version
     again, held = target.read(key, version=version)
     if again != data:
@@ -163,7 +174,7 @@ def _put(
 
 def _written(target: ObjectStore, key: str, data: bytes, until: datetime | None) -> Held:
     if isinstance(target, S3Objects):
-        return target.write(key, data, expected=ABSENT, retain_until=until)
+        return target.write_unconfirmed(key, data, retain_until=until)
     return target.write(key, data, expected=ABSENT)
 
 

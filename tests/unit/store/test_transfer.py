@@ -85,6 +85,31 @@ class TestUpload:
         assert objects.stat("latest.json") is None
         assert done.new == len(history(source)) - 1
 
+    def test_another_writer_who_was_first_at_the_same_time_is_named(
+        self, source, objects, client, bucket, monkeypatch
+    ):
+        """The store ignores If-None-Match, as Ceph does; both versions are there, and the older one counts."""
+        key = next(iter(source.list("history/"))).key
+        sent = objects.write_unconfirmed
+
+        def outrun(name, data, **more):
+            if name == key:
+                client.put_object(Bucket=bucket, Key=f"some/where/{key}", Body=b"else")
+                with monkeypatch.context() as patched:
+                    bare = objects.bucket.put
+                    patched.setattr(
+                        objects.bucket, "put", lambda *a, condition, **k: bare(*a, condition={}, **k)
+                    )
+                    return sent(name, data, **more)
+            return sent(name, data, **more)
+
+        monkeypatch.setattr(objects, "write_unconfirmed", outrun)
+        done = upload(source, objects, retain_until=None, now=NOW, threads=1)
+
+        assert [(k, "another version counts" in why) for k, why in done.problems] == [(key, True)]
+        assert objects.read(key)[0] == b"else"
+        assert objects.stat("latest.json") is None
+
     def test_what_is_read_back_differently_is_named(self, source, objects, monkeypatch):
         read = objects.read
         monkeypatch.setattr(
