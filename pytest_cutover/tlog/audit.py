@@ -229,7 +229,7 @@ class _Verifying:
 
     def _keys(self) -> Iterator[str]:
         try:
-            yield from (key for key in self.objects.keys() if key != CHECKPOINT)
+            yield from (key for key in self.objects.keys("") if key != CHECKPOINT)
         except EvidenceError as exc:  # a link, or a name that no key has
             self._problem(LogProblemCode.FILE_UNKNOWN, str(exc), "")
 
