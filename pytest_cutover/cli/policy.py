@@ -117,6 +117,7 @@ def _sign(options: argparse.Namespace) -> int:
         print("not signed: correct the mistakes first", file=sys.stderr)
         return NO
     signer = _signer(options.key)
+    _refuse_old(signer)
     beside = envelope_path(options.file)
     write_atomic(beside, _signed(options, file, signer))
     print(f"signed  {file.located.name} ({file.digest})")
@@ -124,6 +125,16 @@ def _sign(options: argparse.Namespace) -> int:
     print(f"keyid   {signer.keyid}")
     _print_trust(file, signer)
     return YES
+
+
+def _refuse_old(signer: Signer) -> None:
+    """A key that was rotated signs no more."""
+    from pytest_cutover.keys.trust import find_anchor
+
+    anchor = find_anchor(None, os.environ, Path())
+    why = None if anchor is None else anchor.why_not_signing(signer.keyid)
+    if why is not None:
+        raise ConfigError(why, hint="sign with the key that is active now: cutover keys list")
 
 
 def _signed(options: argparse.Namespace, file: PolicyFile, signer: Signer) -> bytes:

@@ -135,7 +135,7 @@ class KeyRing:
                 raise
             if signer.keyid != keyid:
                 raise ConfigError(f"{path}: expected the key {keyid[:16]}…, got {signer.keyid[:16]}…")
-            return signer
+            return replace(signer, ring=self.folder.absolute())  # gates may change the working folder
         raise ConfigError(f"{self.folder}: the active key changed {_ATTEMPTS} times while it was read")
 
     def rotate(

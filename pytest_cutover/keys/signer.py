@@ -68,6 +68,7 @@ class PemSigner:
     public: PublicKey
     kind: SignerKind
     _private: Any  # Ed25519PrivateKey | EllipticCurvePrivateKey, whose import is not free
+    ring: Path | None = None  # the key ring that it was the active key of when it was read
 
     @property
     def keyid(self) -> str:
@@ -110,6 +111,19 @@ def load_signer(
     if chosen is not None:
         return load_variable(chosen, environ)
     return None if is_key_set(environ) else development_signer(rootdir, say=say)
+
+
+def current(signer: Signer) -> Signer:
+    """The key to sign with now: of a key ring the one that is active by now, any other as it is.
+
+    Raises:
+        ConfigError: the ring is gone, or its key cannot be used.
+    """
+    if not isinstance(signer, PemSigner) or signer.ring is None:
+        return signer
+    from pytest_cutover.keys.ring import KeyRing
+
+    return KeyRing(signer.ring).signer()
 
 
 def is_key_set(environ: Mapping[str, str]) -> bool:

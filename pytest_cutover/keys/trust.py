@@ -72,6 +72,11 @@ class AnchorSource(Enum):
         return self is not AnchorSource.GIVEN
 
 
+_STATES = {
+    KeyState.GRACE: "in grace, and counts for what was signed before",
+    KeyState.RETIRED: "retired",
+    KeyState.REVOKED: "revoked",
+}
 _PROVES = {
     AnchorSource.GIVEN: "proves that a key you trust signed this",
     AnchorSource.REPOSITORY: (
@@ -138,6 +143,13 @@ class Anchor:
             raise ValueError(f"there is no key {keyid[:16]}")
         # A development key has two entries: what the one refuses, the other may allow.
         return None if None in found else max(filter(None, found), key=list(Refusal).index)
+
+    def why_not_signing(self, keyid: str) -> str | None:
+        """Why that key signs no more, whoever still has it; None: it may, as far as the anchor knows it."""
+        found = [key for key in self.keys if key.keyid == keyid]
+        if not found or any(key.state is KeyState.ACTIVE for key in found):
+            return None
+        return f"key {found[0].name!r} signs no more: {self.where} says that it is {_STATES[found[0].state]}"
 
     def shortfall(self, role: str, signers: Iterable[TrustedKey]) -> str | None:
         """What `signers` lack of the persons who have to sign in that role; None: nothing, or no number is set.

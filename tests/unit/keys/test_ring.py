@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from pytest_cutover.errors import AdapterError, ConfigError
 from pytest_cutover.keys import ring as ring_module
 from pytest_cutover.keys.ring import KeyRing, is_ring, retire, revoke, sign_logged
-from pytest_cutover.keys.signer import load_private_key, load_signer
+from pytest_cutover.keys.signer import current, load_private_key, load_signer
 from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.keys.trusted import KeyState, LogPosition
 from pytest_cutover.keys.verifier import KeyKind
@@ -20,7 +21,6 @@ from tests.unit.keys.rings import GRACE, NOW, ORIGIN, Ringed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from pytest_cutover.keys.signer import Signer
 
@@ -49,6 +49,19 @@ class TestBegin:
 
         assert signer is not None
         assert signer.keyid == load_private_key(folder).keyid == ringed.ring.active()
+
+    def test_who_holds_its_key_can_ask_for_the_one_of_now(
+        self, ringed: Ringed, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.chdir(ringed.folder)
+        held = load_private_key(Path("ring"))
+        monkeypatch.chdir("/")
+        assert current(held).keyid == held.keyid
+        ringed.rotate()
+
+        assert current(held).keyid == ringed.ring.active() != held.keyid
+        alone = load_private_key(ringed.ring.folder / f"{ringed.ring.active()[:16]}.pem")
+        assert current(alone) is alone
 
 
 class TestRotate:
@@ -290,7 +303,10 @@ class TestRevokeAndRetire:
         again = revoke(ringed.trust, keyid, reason="x", at=NOW + timedelta(days=1), log=ringed.log)
 
         assert (again.revoked_at, again.reason) == (NOW, "stolen")
-        assert [event for _, event, _ in ringed.log.entries] == ["release: revoked: stolen", "release: revoked: x"]
+        assert [event for _, event, _ in ringed.log.entries] == [
+            "release: revoked: stolen",
+            "release: revoked: x",
+        ]
 
     def test_only_a_grace_is_ended(self, ringed: Ringed) -> None:
         with pytest.raises(ConfigError, match="expected a key in grace, got 'release', which is active"):

@@ -146,6 +146,15 @@ class TestSign:
         assert policy("sign") == 2
         assert not (project / "configs" / "policy.json.dsse").exists()
 
+    def test_a_key_that_was_revoked_signs_no_more(self, project: Path, capsys: Capture) -> None:
+        key = key_file(project)
+        signer_of = load_private_key(key)
+        trust(project, signer_of, state="revoked", revoked_at="2026-01-01T00:00:00Z", reason="stolen")
+
+        assert policy("sign", "--key", str(key)) == 2
+        assert "signs no more: configs/trust.json says that it is revoked" in capsys.readouterr().err
+        assert not (project / "configs" / "policy.json.dsse").exists()
+
     def test_a_missing_key_is_2(self, project: Path, capsys: Capture) -> None:
         assert policy("sign", "--key", str(project / "no.pem")) == 2
         assert "--key" in capsys.readouterr().err
