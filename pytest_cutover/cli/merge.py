@@ -77,7 +77,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     from pytest_cutover import __version__
     from pytest_cutover.evidence.fleet import seal_fleet, shard_evidence
     from pytest_cutover.fleet import FleetRecord, decide_fleet
-    from pytest_cutover.keys.signer import load_signer
+    from pytest_cutover.keys.signer import current, load_signer
     from pytest_cutover.policy.load import load_policy
     from pytest_cutover.run.context import new_run_id
 
@@ -107,12 +107,16 @@ def _merge(options: argparse.Namespace) -> _Merged:
     )
     # Asked only now: a thousand shards take a while to verify, and may grow old meanwhile.
     decision = decide_fleet(fleet, policy, datetime.now(UTC))
-    sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=signer)
     folder = Path(RUNS) / fleet.run_id
-    _write(sealed, folder, options.report)
-    if log is not None and sealed.bundle is not None:
-        _log(log, sealed.bundle, folder, fleet, decision)
-    return _Merged(fleet, decision, folder, signer)
+    while True:
+        signer = None if signer is None else current(signer)
+        sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=signer)
+        _write(sealed, folder, options.report)
+        if log is not None and sealed.bundle is not None:
+            _log(log, sealed.bundle, folder, fleet, decision)
+        # Rotated before the log had it: nobody would believe the old key's signature.
+        if signer is None or current(signer).keyid == signer.keyid:
+            return _Merged(fleet, decision, folder, signer)
 
 
 def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | None:

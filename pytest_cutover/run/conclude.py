@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
 from pytest_cutover.files import read_regular, write_atomic
+from pytest_cutover.keys.signer import current
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
@@ -83,6 +84,8 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
 
     kept: Sequence[tuple[str, str]] = ()
     try:
+        if context.signer is not None:
+            context = replace(context, signer=current(context.signer))  # rotated since the run began
         sealed = make(
             events=conclusion.lines,
             record=conclusion.record,
@@ -102,6 +105,9 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         if sealed.bundle is not None:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
             kept = _keep(conclusion, context, sealed.bundle)
+    except _RotatedError:
+        take_back(conclusion, context)
+        return seal(conclusion, context)
     except _NotKeptError as exc:
         take_back(conclusion, context)
         return seal(add_problem(context, exc.reason, str(exc)), exc.without)
@@ -115,6 +121,10 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
     return replace(conclusion, sealed=True, kept=tuple(kept))
+
+
+class _RotatedError(Exception):
+    """The key was rotated before the log had what it signed, so that nobody would believe the signature."""
 
 
 class _NotKeptError(Exception):
@@ -137,6 +147,8 @@ def _keep(conclusion: Conclusion, context: RunContext, bundle: bytes) -> list[tu
             index, proof = context.log.prove(bundle, context.run_id, context.policy.environment, at)
         except CutoverError as exc:
             raise _NotKeptError(Reason.LOG_UNAVAILABLE, exc, replace(context, log=None)) from exc
+        if context.signer is not None and current(context.signer).keyid != context.signer.keyid:
+            raise _RotatedError
         write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
         kept.append(("log", f"entry {index} of {context.log.head.origin}"))
     if context.store is not None:

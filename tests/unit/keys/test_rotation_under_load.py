@@ -79,17 +79,21 @@ def await_entries(log: Log, more: int) -> None:
 def signed_by_all(folder: Path, ring: KeyRing, log: Log) -> tuple[list[dict[str, Any]], list[PemSigner]]:
     """What the processes printed while the key was rotated, and the old keys."""
     command = [sys.executable, "-m", "tests.unit.keys.signing_worker", str(folder)]
-    workers = [
-        subprocess.Popen([*command, f"worker{n}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for n in range(PROCESSES)
-    ]
+    # Into files: a pipe that nobody reads stops its writer.
+    told = [folder / f"worker{n}.out" for n in range(PROCESSES)]
+    workers = []
+    for out in told:
+        with out.open("w") as file:
+            workers.append(
+                subprocess.Popen([*command, out.stem], stdout=file, stderr=subprocess.PIPE, text=True)
+            )
     try:
         stolen = rotate(folder, ring, log)
     finally:
         (folder / "stop").touch()
-        told = [worker.communicate(timeout=60) for worker in workers]
-    assert [w.returncode for w in workers] == [0] * PROCESSES, [err for _, err in told]
-    return [json.loads(line) for out, _ in told for line in out.splitlines()], stolen
+        errors = [worker.communicate(timeout=60)[1] for worker in workers]
+    assert [w.returncode for w in workers] == [0] * PROCESSES, errors
+    return [json.loads(line) for out in told for line in out.read_text().splitlines()], stolen
 
 
 @pytest.mark.timeout(600)
