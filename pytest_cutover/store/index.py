@@ -17,7 +17,7 @@ from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.claims import digest_of, fields_of, typed
 from pytest_cutover.evidence.envelope import read_envelope, sign_envelope, verify_strict
-from pytest_cutover.keys.trusted import EVERYWHERE
+from pytest_cutover.keys.trusted import EVERYWHERE, KeyState, Refusal
 from pytest_cutover.model import parse_rfc3339, rfc3339
 from pytest_cutover.objects.names import check_key
 from pytest_cutover.objects.protocol import ABSENT, ObjectMissingError
@@ -183,7 +183,7 @@ def signed_index(envelope: bytes, anchor: Anchor, environments: Collection[str],
     if index.at > now + _TOLERANCE:
         raise EvidenceError(f"it is of {rfc3339(index.at)}, which is yet to come")
     for environment in sorted(environments) or [EVERYWHERE]:
-        keys = _keys(anchor, environment, index.at)
+        keys = _keys(anchor, environment, index.at, now)
         if not keys:
             raise VerificationError(f"no key of {anchor.where} may sign an index with {environment}")
         lack = anchor.shortfall(ROLES[0], verify_strict(parsed, keys))
@@ -192,9 +192,24 @@ def signed_index(envelope: bytes, anchor: Anchor, environments: Collection[str],
     return index
 
 
-def _keys(anchor: Anchor, environment: str, at: datetime) -> list[TrustedKey]:
-    found = [k for role in ROLES for k in anchor.verifiers(role=role, environment=environment, at=at)]
-    return list({key.keyid: key for key in found}.values())
+def _keys(anchor: Anchor, environment: str, at: datetime, now: datetime) -> list[TrustedKey]:
+    found = {
+        key.keyid: key
+        for role in ROLES
+        for key in anchor.keys
+        if (why := key.refusal(role=role, environment=environment, at=at, position=None)) is None
+        or (why is Refusal.ROTATED and _in_grace(key, at, now))
+    }
+    return list(found.values())
+
+
+def _in_grace(key: TrustedKey, at: datetime, now: datetime) -> bool:
+    """Whether a rotated key may have signed that index and still counts.
+
+    No log holds an index, so its own time has to do: it decides nothing, and the next one is of the new key.
+    """
+    rotated = key.rotated
+    return rotated is not None and key.state is KeyState.GRACE and at < rotated.at and key.is_valid_at(now)
 
 
 # -- making it -------------------------------------------------------------------------------
@@ -255,14 +270,16 @@ def indexed(held: Held, sha256: str, *, tampered: bool = False) -> Indexed:
 
 
 def write_index(store: ObjectStore, index: Index, signer: EnvelopeSigner) -> None:
-    """Sign the index and put it into the store, its envelope first; the caller has the lock `INDEX_LOCK`.
+    """Sign the index and put it into the store; the caller has the lock `INDEX_LOCK`.
+
+    The envelope counts, so it goes last: until it is there the old index does.
 
     Raises:
         StoreUnavailableError: it cannot be written; the old one counts.
     """
     data = format_index(index)
-    _put(store, INDEX_SIGNATURE, sign_envelope(data, INDEX_TYPE, signer) + b"\n")
     _put(store, INDEX, data)
+    _put(store, INDEX_SIGNATURE, sign_envelope(data, INDEX_TYPE, signer) + b"\n")
 
 
 def _put(store: ObjectStore, key: str, data: bytes) -> None:

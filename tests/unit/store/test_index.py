@@ -12,6 +12,7 @@ import pytest
 
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.envelope import read_foreign_envelope, sign_envelope
+from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.objects.protocol import StoreUnavailableError
 from pytest_cutover.store.index import (
     INDEX_TYPE,
@@ -29,7 +30,7 @@ from pytest_cutover.store.index import (
 )
 from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, NOW, anchor, signer, trusted
-from tests.unit.store.stores import LATER, files_at, filled, reindexed, run_at, trust
+from tests.unit.store.stores import LATER, checked, files_at, filled, reindexed, run_at, trust
 
 FIRST, SECOND = (f"history/{run_at(number).run_id}" for number in (0, 1))
 
@@ -37,6 +38,10 @@ FIRST, SECOND = (f"history/{run_at(number).run_id}" for number in (0, 1))
 @pytest.fixture
 def store(tmp_path):
     return filled(tmp_path / "evidence")
+
+
+def replace_at(rotation, at):
+    return Rotation(rotation.origin, rotation.size, at)
 
 
 def states(index):
@@ -178,6 +183,34 @@ class TestSignature:
         with pytest.raises(VerificationError, match="expected signatures of 2 persons in role store"):
             signed_index(self.envelope(), keys, {"production"}, LATER)
 
+    def test_a_key_in_grace_counts_for_what_is_older_than_its_rotation(self):
+        """Else the first run after a rotation could not go on from the index of the one before."""
+        rotation = Rotation("log.example", 7, LATER + timedelta(minutes=1))
+        until = LATER + timedelta(days=7)
+        grace = replace(
+            trusted(KEY, roles=frozenset({"store"})),
+            state=KeyState.GRACE,
+            rotated=rotation,
+            grace_until=until,
+        )
+
+        def index(now, **changes):
+            return signed_index(self.envelope(), anchor(replace(grace, **changes)), {"production"}, now)
+
+        assert index(LATER + timedelta(days=1)).at == LATER
+        refused = [
+            {"rotated": replace_at(rotation, LATER)},
+            {"state": KeyState.RETIRED, "grace_until": None},
+            {"state": KeyState.REVOKED, "grace_until": None},
+            {"roles": frozenset({"policy"})},
+            {"environments": frozenset({"staging"})},
+        ]
+        for changes in refused:
+            with pytest.raises(VerificationError, match="may sign an index"):
+                index(LATER + timedelta(days=1), **changes)
+        with pytest.raises(VerificationError, match="may sign an index"):
+            index(until + timedelta(seconds=1))
+
     @pytest.mark.parametrize(
         "envelope", ["", "{}\n", "x", "no newline", "another type", "another payload"], ids=str
     )
@@ -242,14 +275,14 @@ class TestGoingOn:
 
         assert index == build_index(store, None, LATER)
 
-    def test_the_envelope_is_written_first(self, store, monkeypatch):
-        """A writer that is killed in between leaves an old copy beside a new signature, which counts."""
-        reindexed(store)
+    def test_until_the_envelope_is_written_the_old_index_counts(self, store, monkeypatch):
+        """What fails has not happened: nobody is told of files that are taken out again then."""
+        before = reindexed(store)
         put_set(store, files_at(2))
         write = store.write
 
         def fails(key, data, *, expected):
-            if key == "index.json":
+            if key == "index.json.dsse":
                 raise StoreUnavailableError("killed")
             return write(key, data, expected=expected)
 
@@ -257,8 +290,10 @@ class TestGoingOn:
         with pytest.raises(StoreUnavailableError):
             reindexed(store)
 
-        index = signed_index(store.read("index.json.dsse")[0], trust(), {"production"}, LATER)
-        assert any(run_at(2).run_id in e.key for e in index.objects)
+        assert signed_index(store.read("index.json.dsse")[0], trust(), {"production"}, LATER) == before
+        monkeypatch.undo()
+        reindexed(store)
+        assert checked(store).findings == ()
 
 
 def test_environments_are_those_of_documents_that_can_be_read(store):
