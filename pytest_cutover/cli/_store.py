@@ -130,7 +130,7 @@ def anchor(option: str | None) -> Anchor | None:
 @contextmanager
 def progress(word: str) -> Iterator[Callable[[int, int], None]]:
     """Tells on a terminal how far long work has come; the line is gone when the block ends."""
-    shows = sys.stderr.isatty()
+    shows = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     last = 0.0
 
     def told(done: int, total: int) -> None:

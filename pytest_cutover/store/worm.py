@@ -153,7 +153,7 @@ def check_worm(store: ObjectStore, *, now: datetime) -> WormCheck:
         ConfigError, StoreUnavailableError: the store cannot be asked.
     """
     if not isinstance(store, S3Objects):
-        owner = Attempt("change and remove files as the folder's owner", False, "a folder cannot refuse that")
+        owner = Attempt("change and remove files as their owner", False, "a folder cannot refuse that")
         return WormCheck(store.where, now, "none", False, None, (owner,))
     bucket = store.bucket
     lock = bucket.lock_configuration()
