@@ -24,6 +24,7 @@ from pytest_cutover.evidence.envelope import (
 from pytest_cutover.evidence.waivers import RISKS, given_waiver, read_guard, read_waiver, waiver_statement
 from pytest_cutover.files import write_atomic
 from pytest_cutover.keys.signer import chosen_variable, load_signer
+from pytest_cutover.keys.trust import find_anchor
 from pytest_cutover.model import Limit, Operator, Subject, parse_rfc3339, rfc3339
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.context import parse_subject
@@ -252,6 +253,9 @@ def _signer(option: str | None) -> Signer:
     signer = load_signer(os.environ, Path.cwd(), option=option, say=_say)
     if signer is None:
         raise ConfigError("signing is switched off here", hint="give --key FILE")
+    trusted = find_anchor(None, os.environ, Path.cwd())
+    if trusted is not None:
+        trusted.refuse_old(signer.keyid)
     return signer
 
 

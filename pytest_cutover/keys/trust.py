@@ -144,12 +144,19 @@ class Anchor:
         # A development key has two entries: what the one refuses, the other may allow.
         return None if None in found else max(filter(None, found), key=list(Refusal).index)
 
-    def why_not_signing(self, keyid: str) -> str | None:
-        """Why that key signs no more, whoever still has it; None: it may, as far as the anchor knows it."""
+    def refuse_old(self, keyid: str) -> None:
+        """Let nobody sign with a key that the anchor knows, and knows not to sign any more.
+
+        Raises:
+            ConfigError: it was rotated, retired or revoked.
+        """
         found = [key for key in self.keys if key.keyid == keyid]
-        if not found or any(key.state is KeyState.ACTIVE for key in found):
-            return None
-        return f"key {found[0].name!r} signs no more: {self.where} says that it is {_STATES[found[0].state]}"
+        if found and all(key.state is not KeyState.ACTIVE for key in found):
+            state = _STATES[found[0].state]
+            raise ConfigError(
+                f"key {found[0].name!r} signs no more: {self.where} says that it is {state}",
+                hint="sign with the key that is active now: cutover keys list",
+            )
 
     def shortfall(self, role: str, signers: Iterable[TrustedKey]) -> str | None:
         """What `signers` lack of the persons who have to sign in that role; None: nothing, or no number is set.

@@ -122,6 +122,8 @@ def prepare(
     policy = loaded.effective
     # After the policy: a mistake there should not leave a fresh development key behind.
     signer = load_signer(environ, rootdir, option=options.key, say=say)
+    if anchor is not None and signer is not None:
+        anchor.refuse_old(signer.keyid)
     given = list(options.subjects) or listed(environ.get("CUTOVER_SUBJECT"))
     waivers, unusable = find_waivers(
         options.waivers or listed(environ.get("CUTOVER_WAIVERS")), rootdir, anchor, now

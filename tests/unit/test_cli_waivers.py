@@ -45,6 +45,20 @@ def made(place: Path, file: str = FILE) -> Any:
     return given_waiver((place / file).read_bytes(), None, at=datetime.now(UTC), where=file).waiver
 
 
+class TestOldKeys:
+    def test_a_key_that_was_revoked_signs_no_waiver(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        trust = json.loads((place / "trust.json").read_text())
+        trust["keys"][0] |= {"state": "revoked", "revoked_at": "2026-01-01T00:00:00Z", "reason": "stolen"}
+        (place / "trust.json").write_text(json.dumps(trust))
+        monkeypatch.setenv("CUTOVER_TRUST", str(place / "trust.json"))
+
+        assert new() == 2
+        assert "key 'bea' signs no more" in capsys.readouterr().err
+        assert not (place / FILE).exists()
+
+
 class TestNew:
     def test_writes_what_was_asked_for(self, place: Path) -> None:
         more = (

@@ -272,12 +272,11 @@ class TestAnchor:
         ("life", "said"), [(GRACE, "in grace"), ({"state": "retired"}, "retired"), (REVOKED, "revoked")]
     )
     def test_only_an_active_key_signs(self, life: dict[str, Any], said: str) -> None:
-        why = parse(document(entry(**life))).why_not_signing(ONE.keyid)
+        with pytest.raises(ConfigError, match=f"'release' signs no more: trust.json says that it is {said}"):
+            parse(document(entry(**life))).refuse_old(ONE.keyid)
 
-        assert why is not None
-        assert f"key 'release' signs no more: trust.json says that it is {said}" in why
-        assert parse(document(entry())).why_not_signing(ONE.keyid) is None
-        assert parse(document(entry(**life))).why_not_signing(OTHER.keyid) is None
+        parse(document(entry())).refuse_old(ONE.keyid)
+        parse(document(entry(**life))).refuse_old(OTHER.keyid)
 
     def test_persons_are_counted_and_not_their_keys(self) -> None:
         entries = [entry(person="Ada"), trust_entry(OTHER, name="second", person="Ada")]

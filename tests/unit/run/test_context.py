@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.signer import DEVELOPMENT_KEY, development_signer
+from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.model import PolicySignature, Runner, SignerKind, Subject
 from pytest_cutover.run.context import RunContext, RunOptions, parse_subject, prepare
 from tests.unit.journals import NOW
@@ -67,6 +69,18 @@ class TestPrepare:
         assert context.run_dir == tmp_path / "var/cutover/runs" / context.run_id
         assert re.fullmatch(r"[0-9a-f]{32}", context.nonce)
         assert set(context.versions) == {"pytest-cutover", "pytest", "python"}
+
+    def test_a_key_that_was_rotated_signs_no_run(self, tmp_path: Path) -> None:
+        """Its evidence would prove nothing: better said before the gates ran than at the deploy step."""
+        key = development_signer(tmp_path, say=lambda text: None)
+        life = {"state": "retired"}
+        trust = {"format": 1, "keys": [{**trust_entry(key.public, name="release"), **life}]}
+        project(tmp_path)
+        (tmp_path / "configs/trust.json").write_text(json.dumps(trust))
+
+        with pytest.raises(ConfigError, match="key 'release' signs no more"):
+            prepared(tmp_path, key=str(tmp_path / DEVELOPMENT_KEY))
+        assert not (tmp_path / "var/cutover/runs").exists()
 
     def test_nothing_is_written(self, tmp_path: Path) -> None:
         """Before a run begins there is no trace of it."""
