@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.verify import signed_decision, verify_bundle
-from pytest_cutover.keys.trusted import KeyState, LogPosition
+from pytest_cutover.keys.trusted import LogPosition
 from pytest_cutover.model import LOCAL_LOG
 from pytest_cutover.reasons import Reason
 
@@ -69,18 +69,9 @@ def verify_logged(
 
 def log_verifiers(anchor: Anchor, environment: str, at: datetime) -> list[NoteVerifier]:
     """The keys whose checkpoints count for an environment; one that was rotated only for the log as it was then."""
-    from pytest_cutover.tlog.note import NoteVerifier
+    from pytest_cutover.tlog.known import log_keys
 
-    return [
-        NoteVerifier(key.origin, key.public, None if key.rotated is None else key.rotated.size)
-        for key in anchor.keys
-        if key.origin is not None
-        and key.has_role("log")
-        and key.covers(environment)
-        and key.state in (KeyState.ACTIVE, KeyState.GRACE)
-        and (key.rotated is None or key.rotated.origin == key.origin)
-        and key.is_valid_at(at)
-    ]
+    return list(log_keys(anchor, at, environment=environment))
 
 
 def _prove(bundle: bytes, proof: bytes, claims: DecisionClaims, anchor: Anchor) -> Proven:

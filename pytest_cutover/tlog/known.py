@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.trusted import TrustedKey
 
 
-def log_keys(anchor: Anchor, at: datetime) -> tuple[NoteVerifier, ...]:
-    """The keys that may sign checkpoints, whatever the environment; a rotated one those of the log as it was then."""
+def log_keys(anchor: Anchor, at: datetime, *, environment: str | None = None) -> tuple[NoteVerifier, ...]:
+    """The keys that may sign checkpoints; a rotated one those of the log as it was then.
+
+    `environment`: whose decisions are asked about; None: any.
+    """
     return tuple(
         NoteVerifier(name, key.public, None if key.rotated is None else key.rotated.size)
         for name, key in _named(anchor, "log", at)
+        if environment is None or key.covers(environment)
     )
 
 
