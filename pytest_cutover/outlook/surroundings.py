@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from pytest_cutover.errors import ConfigError
+from pytest_cutover.errors import ConfigError, CutoverError
 from pytest_cutover.keys.signer import (
     DEVELOPMENT_KEY,
-    KEY_VARIABLE,
-    PEM_VARIABLE,
+    is_key_set,
     load_private_key,
     load_signer,
 )
@@ -107,10 +106,10 @@ class Surroundings:
     def _key(self) -> SignerKind:
         option = self.options.key
         try:
-            if option is None and KEY_VARIABLE not in self.environ and PEM_VARIABLE not in self.environ:
+            if option is None and not is_key_set(self.environ):
                 return self._development_key()
             signer = load_signer(self.environ, self.rootdir, option=option, say=_never)
-        except ConfigError as exc:
+        except CutoverError as exc:
             self._stop(f"the key: {exc}", exc.hint)
             return SignerKind.CONFIGURED
         if signer is None:

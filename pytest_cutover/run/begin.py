@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError
+from pytest_cutover.keys.signer import KEY_VARIABLE, VARIABLES
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import FORMAT
 from pytest_cutover.run.context import EMBEDDED, RunContext
@@ -151,8 +152,9 @@ def _service_environment(key: str | None) -> dict[str, str]:
     """This process's environment; a key that an option names takes the place of the variables' one."""
     environment = dict(os.environ)
     if key is not None:
-        environment.pop("CUTOVER_KEY_PEM", None)
-        environment["CUTOVER_KEY"] = key
+        for name in VARIABLES:
+            environment.pop(name, None)
+        environment[KEY_VARIABLE] = key
     return environment
 
 
