@@ -65,7 +65,7 @@ MAY_IMPORT = {
     "objects": VOCABULARY | {"strictjson", "files"},
     "tlog": VOCABULARY | {"strictjson", "keys", "objects"},
     "store": VOCABULARY
-    | {"strictjson", "record", "evidence", "keys", "objects", "tlog", "files", "retention"},
+    | {"strictjson", "record", "evidence", "keys", "objects", "tlog", "files", "retention", "__init__"},
     "keys": VOCABULARY | {"strictjson", "files"},
     "policy": VOCABULARY | {"strictjson", "files", "phases", "marker", "gate", "evidence", "keys"},
     "rejudge": VOCABULARY | {"decision", "waiver"},
