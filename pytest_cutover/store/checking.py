@@ -397,7 +397,10 @@ class _Check:
             self.findings.append(EvidenceProblem(ProblemCode.STORE_LOG_INVALID, message, problem.where))
         if found.problems:
             return 0
-        logged = dict(self._decisions(log))
+        decisions = list(self._decisions(log))
+        logged = {digest for digest, _ in decisions}
+        # A run that was sealed again, as its key was rotated meanwhile, is logged twice: the last one counts.
+        last = {name: digest for digest, name in decisions}
         count = 0
         for run_id, run in self._runs.items():
             if run.bundle in logged:
@@ -407,7 +410,7 @@ class _Check:
                 self._find(ProblemCode.STORE_NOT_LOGGED, key_of(run_id, BUNDLE_FILE), message)
         there = {sha for key, (sha, _) in self._seen.items() if key.endswith(f"/{BUNDLE_FILE}")}
         there |= set() if index is None else {each.bundle for each in index.collected}
-        for digest, name in logged.items():
+        for name, digest in last.items():
             if digest not in there:
                 message = f"{log.origin} names the bundle {digest[:16]}…"
                 self._find(ProblemCode.STORE_DECISION_MISSING, f"{HISTORY}{name}", message)

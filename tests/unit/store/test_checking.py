@@ -485,6 +485,18 @@ class TestLog:
         found = {f.code.code for f in checked(store, fork).findings}
         assert found == {"store.log-invalid"}
 
+    def test_of_a_run_that_was_sealed_again_the_last_bundle_has_to_be_there(self, tmp_path):
+        """As it is when the key was rotated while the run was sealed."""
+        first, second = run_at(0, title="Something else"), run_at(0)
+        for kept, findings in ((second, []), (first, [("store.decision-missing", FIRST)])):
+            folder = tmp_path / kept.title
+            store, lost, log = FolderObjects(folder / "s"), FolderObjects(folder / "x"), new_log(folder / "l")
+            for run in (first, second):
+                put_logged(store if run is kept else lost, log, run)
+            reindexed(store)
+
+            assert codes(checked(store, log)) == findings
+
     def test_a_decision_of_another_environment_is_not_missed(self, logged):
         store, log = logged
         put_logged(FolderObjects(Path(store.where).with_name("x")), log, run_at(3, environment="staging"))
