@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from benchmarks import commands, fleet, gates, idle, log, views, waiting
+from benchmarks import commands, drill, fleet, gates, idle, log, views, waiting
 from benchmarks.figures import Figure, machine, to_json
 from benchmarks.timing import BenchmarkError
 
@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "fleet": fleet.figures,
     "views": views.figures,
     "waiting": waiting.figures,
+    "drill": drill.figures,
     "log": log.figures,
 }
 
