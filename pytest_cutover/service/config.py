@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError, ConfigError
+from pytest_cutover.keys.signer import KEY_VARIABLE, VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -77,8 +78,8 @@ def _break_signing_key(config: ServiceConfig, folder: Path) -> ServiceConfig:
     key = folder / "signing_key.pem"
     key.write_text("-----BEGIN PRIVATE KEY-----\nnot a key\n-----END PRIVATE KEY-----\n", "ascii")
     key.chmod(0o600)
-    rest = {k: v for k, v in config.environ.items() if k != "CUTOVER_KEY_PEM"}
-    return replace(config, environ={**rest, "CUTOVER_KEY": str(key)})
+    rest = {k: v for k, v in config.environ.items() if k not in VARIABLES}
+    return replace(config, environ={**rest, KEY_VARIABLE: str(key)})
 
 
 def _break_evidence_folder(config: ServiceConfig, folder: Path) -> ServiceConfig:
