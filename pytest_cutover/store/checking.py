@@ -36,7 +36,7 @@ from pytest_cutover.store.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from pytest_cutover.evidence.verify import Verification
@@ -127,12 +127,6 @@ def check_run(
     return tuple(check.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    bundle: str
-    is_to_be_logged: bool
-
-
 class _Check:
     """One check: collects findings as it goes."""
 
@@ -142,8 +136,8 @@ class _Check:
         self._named: set[tuple[ProblemCode, str]] = set()
         self._seen: dict[str, tuple[str, Held]] = {}
         self._documents: dict[str, tuple[EvidenceDocument, bytes]] = {}  # that can be read, right or wrong
-        self._pins: list[tuple[str, bytes]] = []  # verified proofs: each holds a checkpoint of a log
-        self._runs: dict[str, _Run] = {}  # by which nothing is wrong
+        self._proofs: dict[str, bytes] = {}  # verified, by key
+        self._bundles: dict[str, tuple[str, bool]] = {}  # of runs by which nothing is wrong
 
     def check(self, progress: Callable[[int, int], None]) -> Checked:
         keys = self._keys()
@@ -217,9 +211,9 @@ class _Check:
         asked = judged is not None and judged.policy.log is not None
         unlogged = any(f.get("code") == Reason.LOG_UNAVAILABLE.code for f in _findings(found))
         if found.position is not None:
-            self._pins.append((key_of(run_id, PROOF_FILE), files[PROOF_FILE]))
+            self._proofs[key_of(run_id, PROOF_FILE)] = files[PROOF_FILE]
         bundle = document.files[BUNDLE_FILE].sha256
-        self._runs[run_id] = _Run(bundle, document.log is not None or (asked and not unlogged))
+        self._bundles[run_id] = bundle, document.log is not None or (asked and not unlogged)
 
     def _document(
         self, run_id: str, data: bytes | None, files: Mapping[str, bytes]
@@ -373,6 +367,21 @@ class _Check:
                 count = "1 file is" if len(names) == 1 else f"{len(names)} files are"
                 self._find(ProblemCode.STORE_INDEX_STALE, where, f"{count} not in the index")
 
+    def _logged(self, log: Log, index: Index | None) -> int:
+        from pytest_cutover.store.completeness import InStore, check_log  # few checks are given a log
+
+        bundles = {sha for key, (sha, _) in self._seen.items() if key.endswith(f"/{BUNDLE_FILE}")}
+        found = InStore(
+            self._bundles,
+            bundles | (set() if index is None else {each.bundle for each in index.collected}),
+            self._proofs,
+            {document.environment for document, _ in self._documents.values()}
+            | set(self._wanted.environments),
+        )
+        problems, logged = check_log(log, self._wanted.pinned, found)
+        self.findings += problems
+        return logged
+
     def _promised(self, entry: Indexed, held: Held) -> None:
         until = held.retain_until
         if entry.retain_until is not None and (until is None or until < entry.retain_until):
@@ -385,61 +394,6 @@ class _Check:
             self._find(ProblemCode.STORE_INDEX_STALE, entry.key, "it was locked or held since")
         elif entry.tampered:
             self._find(ProblemCode.STORE_INDEX_STALE, entry.key, "it is called tampered, and is whole")
-
-    # -- the log -------------------------------------------------------------------------------
-
-    def _logged(self, log: Log, index: Index | None) -> int:
-        from pytest_cutover.tlog.audit import audit
-
-        found = audit(log, [*self._wanted.pinned, *self._pinned(log)])
-        for problem in found.problems:
-            message = f"{problem.code.value}: {problem.message}"
-            self.findings.append(EvidenceProblem(ProblemCode.STORE_LOG_INVALID, message, problem.where))
-        if found.problems:
-            return 0
-        decisions = list(self._decisions(log))
-        logged = {digest for digest, _ in decisions}
-        # A run that was sealed again, as its key was rotated meanwhile, is logged twice: the last one counts.
-        last = {name: digest for digest, name in decisions}
-        count = 0
-        for run_id, run in self._runs.items():
-            if run.bundle in logged:
-                count += 1
-            elif run.is_to_be_logged:
-                message = f"no entry of {log.origin} names it"
-                self._find(ProblemCode.STORE_NOT_LOGGED, key_of(run_id, BUNDLE_FILE), message)
-        there = {sha for key, (sha, _) in self._seen.items() if key.endswith(f"/{BUNDLE_FILE}")}
-        there |= set() if index is None else {each.bundle for each in index.collected}
-        for name, digest in last.items():
-            if digest not in there:
-                message = f"{log.origin} names the bundle {digest[:16]}…"
-                self._find(ProblemCode.STORE_DECISION_MISSING, f"{HISTORY}{name}", message)
-        return count
-
-    def _pinned(self, log: Log) -> Iterator[Pinned]:
-        """The checkpoints in the proofs of the store: the log went on from each of them."""
-        from pytest_cutover.tlog.audit import Pinned
-        from pytest_cutover.tlog.checkpoint import parse_checkpoint
-        from pytest_cutover.tlog.proof import parse_proof
-
-        for where, proof in self._pins:
-            checkpoint = parse_checkpoint(parse_proof(proof).checkpoint)[0]
-            if checkpoint.origin == log.origin:
-                yield Pinned(checkpoint, where)
-
-    def _decisions(self, log: Log) -> Iterator[tuple[str, str]]:
-        """The digest and the run of each decision in the log for an environment of this store."""
-        from pytest_cutover.tlog.entry import EntryKind, read_entry
-
-        places = {document.environment for document, _ in self._documents.values()}
-        places |= set(self._wanted.environments)
-        for data in log.entries(0, log.checkpoint().size):
-            try:
-                entry = read_entry(data)
-            except EvidenceError:
-                continue  # another program's
-            if entry.kind is EntryKind.DECISION and entry.environment in places:
-                yield entry.sha256, entry.name
 
 
 def _findings(found: Verification) -> Sequence[Mapping[str, str]]:

@@ -55,6 +55,8 @@ class Frozen:
         return self.objects[key], self.stat(key)
 
     def stat(self, key):
+        if key not in self.objects:
+            return None
         data = self.objects[key]
         return Held(key, len(data), hashlib.sha256(data).hexdigest())
 

@@ -1,0 +1,86 @@
+"""What only a transparency log shows of a store: that a decision was dropped, or that all of it is an older copy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.store.layout import BUNDLE_FILE, HISTORY, key_of
+from pytest_cutover.tlog.audit import Pinned, audit
+from pytest_cutover.tlog.checkpoint import parse_checkpoint
+from pytest_cutover.tlog.entry import EntryKind, read_entry
+from pytest_cutover.tlog.proof import parse_proof
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from pytest_cutover.tlog.log import Log
+
+
+@dataclass(frozen=True, slots=True)
+class InStore:
+    """What a store holds, as far as a log knows of it."""
+
+    runs: Mapping[str, tuple[str, bool]]
+    """Of each run that is whole: the SHA-256 of its bundle, and whether it belongs into a log."""
+    bundles: Collection[str]
+    """SHA-256 of every bundle that is there, or that was collected."""
+    proofs: Mapping[str, bytes]
+    """Verified proofs by key."""
+    environments: Collection[str]
+
+
+def check_log(log: Log, pinned: Sequence[Pinned], store: InStore) -> tuple[list[EvidenceProblem], int]:
+    """What is wrong, and how many of the runs the log holds.
+
+    The log has to verify, to go on from every checkpoint that was pinned or that a proof in the store holds, and what
+    it holds for an environment of the store has to be in the store.
+
+    Raises:
+        StoreUnavailableError: the log cannot be read.
+    """
+    found = audit(log, [*pinned, *_in_proofs(log, store.proofs)])
+    if found.problems:
+        code = ProblemCode.STORE_LOG_INVALID
+        return [EvidenceProblem(code, f"{p.code.value}: {p.message}", p.where) for p in found.problems], 0
+    decisions = list(_decisions(log, store.environments))
+    digests = {digest for digest, _ in decisions}
+    problems = [
+        EvidenceProblem(
+            ProblemCode.STORE_NOT_LOGGED, f"no entry of {log.origin} names it", key_of(run_id, BUNDLE_FILE)
+        )
+        for run_id, (bundle, is_to_be_logged) in store.runs.items()
+        if is_to_be_logged and bundle not in digests
+    ]
+    # A run that was sealed again, as its key was rotated meanwhile, is logged twice: the last one counts.
+    last = {name: digest for digest, name in decisions}
+    problems += [
+        EvidenceProblem(
+            ProblemCode.STORE_DECISION_MISSING,
+            f"{log.origin} names the bundle {digest[:16]}…",
+            f"{HISTORY}{name}",
+        )
+        for name, digest in last.items()
+        if digest not in store.bundles
+    ]
+    return problems, sum(bundle in digests for bundle, _ in store.runs.values())
+
+
+def _in_proofs(log: Log, proofs: Mapping[str, bytes]) -> Iterator[Pinned]:
+    for where, proof in proofs.items():
+        checkpoint = parse_checkpoint(parse_proof(proof).checkpoint)[0]
+        if checkpoint.origin == log.origin:
+            yield Pinned(checkpoint, where)
+
+
+def _decisions(log: Log, environments: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The digest and the run of each decision in the log for one of the environments, in its order."""
+    for data in log.entries(0, log.checkpoint().size):
+        try:
+            entry = read_entry(data)
+        except EvidenceError:
+            continue  # another program's
+        if entry.kind is EntryKind.DECISION and entry.environment in environments:
+            yield entry.sha256, entry.name
