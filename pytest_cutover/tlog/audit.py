@@ -14,10 +14,19 @@ from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.tlog.entry import read_entry
 from pytest_cutover.tlog.merkle import HASH_SIZE, Tree, leaf_hash
 from pytest_cutover.tlog.problems import LogProblem, LogProblemCode
-from pytest_cutover.tlog.tiles import CHECKPOINT, HEIGHT, WIDTH, Tile, parse_bundle, parse_path, tiles_of
+from pytest_cutover.tlog.tiles import (
+    CHECKPOINT,
+    HEIGHT,
+    WIDTH,
+    Tile,
+    parse_bundle,
+    parse_path,
+    tells_of_later_checkpoints,
+    tiles_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.tlog.checkpoint import Checkpoint
@@ -137,6 +146,8 @@ def _digests(log: Log) -> frozenset[str]:
 def verify_log(log: Log) -> LogVerification:
     """Everything recomputed from the entries, and every file compared with that."""
     for _ in range(_ATTEMPTS):
+        problems: list[LogProblem] = []
+        keys = _keys(log, problems)  # before the checkpoint: what is written meanwhile is not beyond it
         try:
             checkpoint = log.checkpoint()
         except ObjectMissingError as exc:
@@ -145,11 +156,20 @@ def verify_log(log: Log) -> LogVerification:
         except EvidenceError as exc:
             problem = LogProblem(LogProblemCode.CHECKPOINT_INVALID, str(exc), f"{log.where}/{CHECKPOINT}")
             return LogVerification(None, (problem,))
-        verification = _Verifying(log.objects, checkpoint).run()
+        verification = _Verifying(log.objects, checkpoint, keys, problems).run()
         # A writer tidies tiles away while it is read: then what is missing belongs to an older checkpoint.
         if verification.is_valid or not _has_moved(log, checkpoint):
             break
     return verification
+
+
+def _keys(log: Log, problems: list[LogProblem]) -> list[str]:
+    keys: list[str] = []
+    try:
+        keys.extend(log.objects.keys(""))
+    except EvidenceError as exc:  # a link, or a name that no key has
+        problems.append(LogProblem(LogProblemCode.FILE_UNKNOWN, str(exc), log.where))
+    return keys
 
 
 def _has_moved(log: Log, checkpoint: Checkpoint) -> bool:
@@ -165,7 +185,8 @@ class _Verifying:
 
     objects: ObjectStore
     checkpoint: Checkpoint
-    problems: list[LogProblem] = field(default_factory=list)
+    keys: Sequence[str]
+    problems: list[LogProblem]
     known: dict[Tile, bytes | None] = field(default_factory=dict)
     """Hashes of tiles, and of the entries of bundles; None when there are not as many as there have to be."""
 
@@ -210,36 +231,43 @@ class _Verifying:
 
     def _compare(self, tree: Tree) -> tuple[str, ...]:
         """Every file with what the tree says of it; gives back what lies beyond the checkpoint."""
-        needed, beyond = set(tiles_of(self.checkpoint.size)), []
-        for key in self._keys():
+        needed = list(tiles_of(self.checkpoint.size))
+        beyond: list[Tile] = []
+        others: list[Tile] = []
+        for key in self.keys:
             try:
                 tile = parse_path(key)
             except EvidenceError:
-                self._problem(LogProblemCode.FILE_UNKNOWN, "no such file belongs into a log", key)
+                if key != CHECKPOINT:
+                    self._problem(LogProblemCode.FILE_UNKNOWN, "no such file belongs into a log", key)
                 continue
-            if tile.end > self.checkpoint.size:
-                beyond.append(key)
-                continue
-            needed.discard(tile)
-            self._check(tile, tree)
-        for tile in sorted(needed, key=lambda t: t.path):
-            code = LogProblemCode.ENTRIES_MISSING if tile.level is None else LogProblemCode.TILE_MISSING
-            self._problem(code, "it is missing", tile.path)
-        return tuple(beyond)
+            (beyond if tile.end > self.checkpoint.size else others).append(tile)
+        known = set(needed)
+        for tile in [*needed, *(tile for tile in others if tile not in known)]:
+            self._check(tile, tree, is_needed=tile in known)
+        if tells_of_later_checkpoints(beyond):
+            message = f"there are entries of later appends than its {self.checkpoint.size}: it was set back"
+            self._problem(LogProblemCode.ROLLED_BACK, message, CHECKPOINT)
+        return tuple(tile.path for tile in beyond)
 
-    def _keys(self) -> Iterator[str]:
-        try:
-            yield from (key for key in self.objects.keys("") if key != CHECKPOINT)
-        except EvidenceError as exc:  # a link, or a name that no key has
-            self._problem(LogProblemCode.FILE_UNKNOWN, str(exc), "")
-
-    def _check(self, tile: Tile, tree: Tree) -> None:
+    def _check(self, tile: Tile, tree: Tree, *, is_needed: bool) -> None:
         begin = tile.index * WIDTH
         expected = tree.hashes(HEIGHT * (tile.level or 0), begin, begin + tile.width)
         if self._hashes(tile) == expected:
             return
+        is_missing = self._is_missing(tile.path)
+        if is_missing and not is_needed:
+            return  # tidied away meanwhile
         if tile.level is None:
+            code = LogProblemCode.ENTRIES_MISSING if is_missing else LogProblemCode.ENTRIES_CHANGED
             message = "the entries are not those that the log's tiles and checkpoint stand for"
-            self._problem(LogProblemCode.ENTRIES_CHANGED, message, tile.path)
         else:
-            self._problem(LogProblemCode.TILE_CHANGED, "it does not hold the hashes of the tree", tile.path)
+            code = LogProblemCode.TILE_MISSING if is_missing else LogProblemCode.TILE_CHANGED
+            message = "it does not hold the hashes of the tree"
+        self._problem(code, "it is missing" if is_missing else message, tile.path)
+
+    def _is_missing(self, path: str) -> bool:
+        try:
+            return self.objects.stat(path) is None
+        except EvidenceError:  # something is there, and it is no file
+            return False

@@ -37,6 +37,7 @@ from pytest_cutover.tlog.tiles import (
     nodes_of,
     parse_bundle,
     parse_path,
+    tells_of_later_checkpoints,
 )
 
 if TYPE_CHECKING:
@@ -371,10 +372,17 @@ class Log:
 
     def _remove_leftovers(self, size: int) -> None:
         """Remove what a killed writer put beyond the checkpoint; the first thing it wrote goes last."""
-        if not self._beyond(None, size):
+        bundles = self._beyond(None, size)
+        if not bundles:
             return
-        found = [tile for level in (None, *range(LEVELS)) for tile in self._beyond(level, size)]
-        self._remove(reversed(found))
+        index, width = divmod(size, WIDTH)
+        tidied = width and self._objects.stat(Tile(None, index, width).path) is None
+        if tidied or tells_of_later_checkpoints(bundles):
+            raise EvidenceError(
+                f"{self.where}: there are entries of later appends than the checkpoint's {size}: it was set back",
+                hint="put the newest checkpoint back, from a copy or out of the newest .tlog-proof",
+            )
+        self._remove(reversed([*bundles, *(t for level in range(LEVELS) for t in self._beyond(level, size))]))
 
     def _beyond(self, level: int | None, size: int) -> list[Tile]:
         """What is there of one level beyond a tree of that size; a writer leaves no gaps."""

@@ -104,6 +104,15 @@ def edge_of(size: int) -> Iterator[Tile]:
         level, hashes = level + 1, hashes // WIDTH
 
 
+def tells_of_later_checkpoints(beyond: Iterable[Tile]) -> bool:
+    """Whether tiles beyond a checkpoint are of more than one append: then there was a later checkpoint.
+
+    An append writes each bundle once, and a writer removes what another left before it writes its own.
+    """
+    bundles = [tile.index for tile in beyond if tile.level is None]
+    return len(bundles) != len(set(bundles))
+
+
 def tile_of_node(level: int, index: int, size: int) -> tuple[Tile, slice]:
     """The tile of a tree of that size that holds a complete subtree's hashes, and where they are in its bytes."""
     above, inside = divmod(level, HEIGHT)

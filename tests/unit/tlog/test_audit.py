@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.audit import Pinned, audit
 from pytest_cutover.tlog.checkpoint import Checkpoint
 from pytest_cutover.tlog.entry import EntryKind, LogEntry
@@ -97,12 +98,28 @@ class TestVerify:
 
         assert found(log) == [(Code.FILE_UNKNOWN, "notes.txt"), (Code.FILE_UNKNOWN, "tile/0/0")]
 
+    def test_links_in_a_folder_are_named_and_never_followed(self, tmp_path):
+        log = Log(FolderObjects(tmp_path / "log"), ORIGIN, signer())
+        log.append(entries(0, 3))
+        tile = tmp_path / "log/tile/0/000.p/3"
+        tile.rename(tmp_path / "elsewhere")
+        tile.symlink_to(tmp_path / "elsewhere")
+
+        assert {p.code for p in log.verify().problems} == {Code.FILE_UNKNOWN, Code.TILE_CHANGED}
+
     def test_what_lies_beyond_the_checkpoint_is_said_and_no_problem(self):
         log, larger = log_of(3), log_of(5)
         log.objects.objects = {**larger.objects.objects, **log.objects.objects}
 
         assert log.verify().beyond == ("tile/0/000.p/5", "tile/entries/000.p/5")
         assert log.verify().is_valid
+
+    def test_a_checkpoint_that_was_set_back_beyond_one_append_is_seen_without_a_pin(self):
+        """One killed writer leaves each bundle once."""
+        log = log_of(3, 4, 5)
+        log.objects.objects[CHECKPOINT] = log_of(3).objects.objects[CHECKPOINT]
+
+        assert found(log) == [(Code.ROLLED_BACK, CHECKPOINT)]
 
     def test_no_checkpoint_and_one_of_another_key(self):
         log = log_of(3)
@@ -120,8 +137,9 @@ class TestVerify:
         plain = log.objects.keys
 
         def grow(prefix=""):
+            listed = list(plain(prefix))
             log.objects.objects = grown
-            return plain(prefix)
+            return listed
 
         log.objects.keys = grow
 

@@ -146,6 +146,19 @@ class TestRefusals:
             log.append([b"x"], pinned=[pinned])
         log.append([b"x"], pinned=[log_of(4).checkpoint()])
 
+    @pytest.mark.parametrize(
+        ("then", "later"), [(3, (4, 5)), (250, (251, 252)), (250, (251, 256)), (255, (256, 300, 301))]
+    )
+    def test_nothing_is_appended_or_removed_when_the_checkpoint_was_set_back(self, then, later):
+        """Without a pin too, where it shows: nobody but a writer that went on leaves the tiles of two appends."""
+        log = log_of(then, *later)
+        log.objects.objects[CHECKPOINT] = log_of(then).objects.objects[CHECKPOINT]
+        before = dict(log.objects.objects)
+
+        with pytest.raises(EvidenceError, match=r"it was set back|there is no tile|tile/"):
+            log_of(objects=log.objects).append([b"x"])
+        assert log.objects.objects == before
+
     def test_nor_to_another_log_of_that_size(self):
         pinned = log_of(4).checkpoint()
         log = log_of()
