@@ -98,7 +98,9 @@ def _verifier():
 def bits_of(data: bytes):
     if SOAK:
         return range(len(data) * 8)
-    return sorted({0, len(data) * 8 - 1, *Random(len(data)).sample(range(len(data) * 8), SAMPLE)})
+    return sorted(
+        {0, len(data) * 8 - 1, *Random(len(data)).sample(range(len(data) * 8), min(SAMPLE, len(data) * 8))}
+    )
 
 
 def flipped(data: bytes, bit: int) -> bytes:
