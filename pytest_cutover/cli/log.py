@@ -31,6 +31,7 @@ from pytest_cutover.tlog.proof import SUFFIX, parse_proof, verify_proof
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_cutover.tlog.log import Log
     from pytest_cutover.tlog.problems import LogProblem
 
 SHOWN = 20
@@ -77,7 +78,8 @@ def _parser() -> Parser:
         help="have it cosigned there first, and keep the cosignature; repeatable",
     )
     prove = actions.add_parser("prove", help="write the .tlog-proof of an entry")
-    prove.add_argument("index", metavar="INDEX", type=_index, help="the entry; the first is 0")
+    prove.add_argument("index", metavar="INDEX", type=_index, nargs="?", help="the entry; the first is 0")
+    prove.add_argument("--file", metavar="FILE", type=Path, help="in place of INDEX: a file that was logged")
     prove.add_argument("--out", metavar="FILE", type=Path, help="default: standard output")
     verify = actions.add_parser("verify", help="recompute a whole log, or verify one proof without it")
     verify.add_argument(
@@ -175,23 +177,35 @@ def _checkpoint(options: argparse.Namespace) -> int:
 
 
 def _prove(options: argparse.Namespace) -> int:
+    if (options.index is None) == (options.file is None):
+        raise ConfigError("expected INDEX or --file FILE")
     log = asked_log(LogChoice.of(options))
-    (entry,) = list(log.entries(options.index, options.index + 1)) or [b""]
-    proof = log.prove(options.index, extra=entry if _names_a_file(entry) else None)
+    index = options.index if options.file is None else _find(log, options.file)
+    (entry,) = list(log.entries(index, index + 1)) or [b""]
+    proof = log.prove(index, extra=None if _digest_in(entry) is None else entry)
     if options.out is None:
         sys.stdout.write(proof.decode())
     else:
         write_atomic(options.out, proof)
-        show([f"{options.out}: entry {options.index} of {log.origin}"])
+        show([f"{options.out}: entry {index} of {log.origin}"])
     return 0
 
 
-def _names_a_file(entry: bytes) -> bool:
+def _find(log: Log, path: Path) -> int:
+    """The first entry that names the file, or is it."""
+    data = read(path)
+    digest = hashlib.sha256(data).hexdigest()
+    for index, entry in enumerate(log.entries(0, log.checkpoint().size)):
+        if entry == data or _digest_in(entry) == digest:
+            return index
+    raise EvidenceError(f"{path} is not in the log {log.origin}", hint=f"cutover log append {path} --kind …")
+
+
+def _digest_in(entry: bytes) -> str | None:
     try:
-        read_entry(entry)
+        return read_entry(entry).sha256
     except EvidenceError:
-        return False
-    return True
+        return None
 
 
 # -- verify, audit -----------------------------------------------------------------------------

@@ -135,6 +135,19 @@ class TestProofs:
         assert "entry 1" in two("verify", "p", "--file", "b.txt")
         assert "there is no entry 2" in two("prove", "2", code=2)
 
+    def test_of_a_file_that_was_logged(self, two, folder):
+        """Whoever was killed between the append and its proof makes the proof again."""
+        two("append", "a.txt", "--raw", "--key", "log.pem")
+        (folder / "c.txt").write_text("c")
+        two("append", "c.txt", "--raw", "--key", "log.pem")
+
+        assert parse_proof(two("prove", "--file", "b.txt").encode()).index == 1
+        assert parse_proof(two("prove", "--file", "c.txt").encode()).index == 3
+        (folder / "d.txt").write_text("d")
+        assert "d.txt is not in the log" in two("prove", "--file", "d.txt", code=2)
+        assert "expected INDEX or --file" in two("prove", code=2)
+        assert "expected INDEX or --file" in two("prove", "1", "--file", "b.txt", code=2)
+
     def test_offline_with_nothing_but_a_key(self, two, folder, monkeypatch):
         key = next(line for line in two("verify").splitlines() if "trusted key" in line).split()[-1]
         monkeypatch.delenv("CUTOVER_TRUST")
