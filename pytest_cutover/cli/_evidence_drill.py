@@ -10,12 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _evidence, _store, _transfer
+from pytest_cutover.cli import _evidence, _store, _store_log, _transfer
 from pytest_cutover.cli._when import span
 from pytest_cutover.files import write_atomic
 from pytest_cutover.model import rfc3339
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.store.checking import Wanted
 from pytest_cutover.store.drill import (
+    DRILLS,
     RPO_LIMIT_FILES,
     RTO_LIMIT_S,
     VALID_FOR,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from pytest_cutover.store.drill import Drill
 
 PASS, FAIL = 0, 1
-DRILLS = Path("var/cutover/drills")
-"""Below the folder of the project; git ignores `var/`."""
 
 
 def declare(parser: ArgumentParser) -> None:
@@ -73,6 +73,7 @@ def declare(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help=f"where to write it (default: below {DRILLS})"
     )
+    _store_log.add_log(parser)
     _store.add_key(parser)
     _store.add_trust(parser)
     _store.add_json(parser)
@@ -97,6 +98,7 @@ def run(options: Namespace) -> int:
     """Drill; 0 PASS, 1 FAIL."""
     store = _store.opened(options.store)
     signer, anchor = _store.signer(options.key), _evidence.anchor(options.trust)
+    log, pinned = _store_log.asked(options, store, anchor, datetime.now(UTC), ())
     before = None if options.before is None else known_before(_store.opened(options.before))
     with _into(options.into) as folder, _store.progress("restored") as told:
         drill = run_drill(
@@ -105,11 +107,12 @@ def run(options: Namespace) -> int:
             before,
             anchor,
             limits=Limits(options.rto, options.rpo),
+            wanted=Wanted(log=log, pinned=pinned),
             valid_for=options.valid_for,
             clock=lambda: datetime.now(UTC),
             progress=told,
         )
-    file = options.out or DRILLS / f"{drill.finished_at:%Y%m%dT%H%M%SZ}-{drill.tree[:8]}.intoto.jsonl"
+    file = options.out or Path(DRILLS) / drill.file_name
     write_atomic(file, sign_drill(drill, signer))
     if options.json:
         print(json.dumps(json.loads(drill_statement(drill)) | {"file": str(file)}, indent=1))
@@ -126,7 +129,7 @@ def _into(kept: Path | None) -> Iterator[Path]:
         return
     import tempfile
 
-    DRILLS.mkdir(parents=True, exist_ok=True)
+    Path(DRILLS).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".restored-", dir=DRILLS))
     try:
         yield folder
@@ -138,7 +141,7 @@ def _lines(drill: Drill, file: Path) -> Iterator[str]:
     files = _store.counted(drill.restored, "file")
     yield f"{'PASS' if drill.passed else 'FAIL':<8} {drill.store}"
     yield f"restored {files}, {_transfer.size(drill.bytes)}"
-    yield f"RTO      {drill.rto_s:.1f} s, at most {drill.rto_limit_s} s"
+    yield f"RTO      {drill.rto_s:.1f} s, at most {drill.rto_limit_s:.0f} s"
     yield f"RPO      {drill.rpo_files} of {_store.counted(drill.existed, 'file')} lost, at most {drill.rpo_limit_files}"
     yield f"before   as {drill.before} says"
     for name in drill.lost[: _transfer.SHOWN]:

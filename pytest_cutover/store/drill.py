@@ -19,6 +19,7 @@ from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.claims import fields_of, read_statement, typed
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope, sign_envelope, verify_strict
 from pytest_cutover.evidence.statements import STATEMENT, encode
+from pytest_cutover.files import read_regular
 from pytest_cutover.keys.trusted import EVERYWHERE
 from pytest_cutover.model import parse_rfc3339, rfc3339
 from pytest_cutover.store.checking import Wanted, check_store
@@ -28,6 +29,7 @@ from pytest_cutover.store.transfer import THREADS, restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pytest_cutover.evidence.envelope import EnvelopeSigner
     from pytest_cutover.keys.trust import Anchor
@@ -42,6 +44,11 @@ RTO_LIMIT_S: Final = 900.0
 RPO_LIMIT_FILES: Final = 1
 VALID_FOR: Final = timedelta(days=7)
 """Defaults: a quarter of an hour, one file, a week."""
+
+DRILLS: Final = "var/cutover/drills"
+"""Where results are kept, below the folder of the project; git ignores `var/`."""
+
+SUFFIX: Final = ".intoto.jsonl"
 
 _SHOWN = 100
 """Findings and names that a statement lists; it counts all of them."""
@@ -103,6 +110,11 @@ class Drill:
 
     def is_stale(self, now: datetime) -> bool:
         return now >= self.expires_at
+
+    @property
+    def file_name(self) -> str:
+        """Of its signed statement: names sort as the drills ended."""
+        return f"{self.finished_at:%Y%m%dT%H%M%SZ}-{self.tree[:8]}{SUFFIX}"
 
 
 def known_before(store: ObjectStore) -> Before:
@@ -245,6 +257,21 @@ def read_drill(line: bytes, anchor: Anchor, now: datetime) -> Drill:
                 f"no key of {anchor.where} that may sign for {environment} signed the drill"
             )
     return drill
+
+
+def newest_drill(folder: Path, anchor: Anchor, now: datetime) -> Drill | None:
+    """The newest drill in a folder, by name; None when there is none. An older one never stands in for it.
+
+    Raises:
+        EvidenceError: it cannot be read, or does not verify.
+    """
+    try:
+        names = sorted((path.name for path in folder.iterdir() if path.name.endswith(SUFFIX)), reverse=True)
+        return read_drill(read_regular(folder / names[0]), anchor, now) if names else None
+    except FileNotFoundError:
+        return None
+    except OSError as exc:
+        raise EvidenceError(f"cannot read the newest drill in {folder}: {exc.strerror or exc}") from None
 
 
 def _read(payload: bytes) -> Drill:

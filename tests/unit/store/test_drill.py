@@ -15,7 +15,9 @@ from pytest_cutover import cli
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, sign_envelope
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.objects.protocol import ABSENT
 from pytest_cutover.store import drill as drill_module
+from pytest_cutover.store.checking import Wanted
 from pytest_cutover.store.drill import (
     RESTORE_DRILL,
     Before,
@@ -27,7 +29,16 @@ from pytest_cutover.store.drill import (
     sign_drill,
 )
 from tests.unit.evidence.runs import KEY, anchor, signer, trusted
-from tests.unit.store.stores import LATER, filled, reindexed, trust
+from tests.unit.store.stores import (
+    LATER,
+    filled,
+    full_trust,
+    new_log,
+    put_logged,
+    reindexed,
+    run_at,
+    trust,
+)
 
 STRANGER = signer()
 
@@ -127,6 +138,28 @@ class TestFail:
         assert not replace(good, finding_count=1).passed
         assert not replace(good, rto_s=Decimal(901)).passed
         assert not replace(good, rpo_files=2).passed
+
+    def test_a_decision_that_only_the_log_knows_is_a_finding(self, tmp_path):
+        """The store was brought back without its newest run, and its index fits: only the log shows it."""
+        log = new_log(tmp_path / "log")
+        older, newer = FolderObjects(tmp_path / "older"), FolderObjects(tmp_path / "newer")
+        for number in (0, 1):
+            put_logged(newer, log, run_at(number))
+            if number == 0:
+                copy = {held.key: newer.read(held.key)[0] for held in newer.list()}
+        for key, data in copy.items():
+            older.write(key, data, expected=ABSENT)
+        found = {}
+        for name, store in (("older", older), ("newer", newer)):
+            reindexed(store)
+            folder = FolderObjects(tmp_path / f"{name}-restored")
+            found[name] = run_drill(
+                store, folder, None, full_trust(), wanted=Wanted(log=log), clock=lambda: LATER
+            )
+
+        assert found["newer"].findings == ()
+        assert any("[store.decision-missing]" in finding for finding in found["older"].findings)
+        assert not found["older"].passed
 
     def test_a_folder_that_is_not_empty_is_no_drill(self, store, drilled):
         drilled()
