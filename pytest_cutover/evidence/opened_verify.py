@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.evidence.report import Report
+    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
-    from pytest_cutover.keys.trusted import LogPosition
     from pytest_cutover.model import Opened, RunRecord
 
 

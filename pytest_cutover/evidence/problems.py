@@ -106,12 +106,12 @@ class ProblemCode(Enum):
         "policy.signature",
         "No key of the trust anchor that may sign policies signed this policy.",
     )
-    POLICY_THRESHOLD = (
-        "policy.threshold",
+    POLICY_PERSONS = (
+        "policy.persons",
         "Fewer persons signed the policy than the trust file asks for.",
     )
-    POLICY_OUTDATED = (
-        "policy.outdated",
+    POLICY_FLOOR = (
+        "policy.floor",
         "The policy is older than the lowest version that the trust file lets count.",
     )
 

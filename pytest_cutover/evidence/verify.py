@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.claims import DecisionClaims, Manifest, Statement
     from pytest_cutover.evidence.fleet import FleetReport
+    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
-    from pytest_cutover.keys.trusted import LogPosition, TrustedKey
+    from pytest_cutover.keys.trusted import TrustedKey
     from pytest_cutover.model import Decision, EffectivePolicy, RunRecord
 
 _TOLERANCE = timedelta(seconds=5)
@@ -145,7 +146,7 @@ def floor_problems(policy: EffectivePolicy, anchor: Anchor) -> list[EvidenceProb
     message = (
         f"version {policy.version} of {policy.name!r}, {anchor.where} asks for {anchor.floors[policy.name]}"
     )
-    return [EvidenceProblem(ProblemCode.POLICY_OUTDATED, message)]
+    return [EvidenceProblem(ProblemCode.POLICY_FLOOR, message)]
 
 
 def time_problems(
@@ -420,7 +421,7 @@ class Verifier:
                 self.problem(ProblemCode.POLICY_SIGNATURE, str(exc), line.where)
             else:
                 if shortfall is not None:
-                    self.problem(ProblemCode.POLICY_THRESHOLD, shortfall, line.where)
+                    self.problem(ProblemCode.POLICY_PERSONS, shortfall, line.where)
 
     def agreement(
         self, claims: DecisionClaims, report: Report, record: RunRecord, raws: Sequence[bytes]

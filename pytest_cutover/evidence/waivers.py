@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
-    from pytest_cutover.keys.trusted import LogPosition
 
 WAIVER = "https://pytest-cutover.dev/attestation/waiver/v1"
 ROLE = "waiver"

@@ -18,7 +18,6 @@ from pytest_cutover.keys.trusted import (
     EVERYWHERE,
     ROLES,
     KeyState,
-    LogPosition,
     Refusal,
     TrustedKey,
     persons_of,
@@ -30,13 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
+    from pytest_cutover.keys.position import LogPosition
+
 __all__ = [
     "EVERYWHERE",
     "ROLES",
     "Anchor",
     "AnchorSource",
     "KeyState",
-    "LogPosition",
     "Refusal",
     "TrustedKey",
     "development_anchor",

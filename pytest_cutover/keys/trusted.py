@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.verifier import PublicKey
 
 ROLES = ("policy", "decision", "approval", "waiver", "log", "witness", "store")
@@ -41,14 +42,6 @@ class Refusal(Enum):
     ENVIRONMENT = "environment"
     TIME = "time"
     ROTATED = "rotated"
-
-
-@dataclass(frozen=True, slots=True)
-class LogPosition:
-    """Where a log holds something, as an inclusion proof has shown: the log's origin and the entry's index."""
-
-    origin: str
-    index: int
 
 
 class Rotation(NamedTuple):  # a dataclass costs `cutover verify` five times as much to define

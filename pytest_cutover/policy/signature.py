@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_cutover.evidence.envelope import Envelope, EnvelopeSigner
+    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
-    from pytest_cutover.keys.trusted import LogPosition, TrustedKey
+    from pytest_cutover.keys.trusted import TrustedKey
 
 ROLE = "policy"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_cutover.keys.trusted import KeyState
-from pytest_cutover.tlog.cosignature import CosignatureVerifier
 from pytest_cutover.tlog.note import NoteVerifier
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.keys.trusted import TrustedKey
+    from pytest_cutover.tlog.cosignature import CosignatureVerifier
 
 
 def log_keys(anchor: Anchor, at: datetime, *, environment: str | None = None) -> tuple[NoteVerifier, ...]:
@@ -30,6 +30,8 @@ def log_keys(anchor: Anchor, at: datetime, *, environment: str | None = None) ->
 
 def witness_keys(anchor: Anchor, at: datetime, origin: str) -> tuple[CosignatureVerifier, ...]:
     """The keys that may cosign checkpoints of the log `origin`."""
+    from pytest_cutover.tlog.cosignature import CosignatureVerifier  # most verifications ask no witness
+
     return tuple(
         CosignatureVerifier(name, key.public, None if key.rotated is None else key.rotated.size)
         for name, key in _named(anchor, "witness", at)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.keys.countdown import Severity, check_keys
 from pytest_cutover.keys.life import into_grace, into_retirement, into_revocation, with_successor
+from pytest_cutover.keys.position import LogPosition
 from pytest_cutover.keys.trust import parse_trust, trust_entry, with_entry
-from pytest_cutover.keys.trusted import KeyState, LogPosition
+from pytest_cutover.keys.trusted import KeyState
 from pytest_cutover.keys.verifier import ed25519_key
 from pytest_cutover.model import rfc3339
 from tests.properties.cases import Choices, cases

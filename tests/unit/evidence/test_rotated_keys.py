@@ -13,7 +13,8 @@ from pytest_cutover.evidence.envelope import POLICY_TYPE, STATEMENT_TYPE, sign_e
 from pytest_cutover.evidence.problems import ProblemCode as P
 from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.evidence.waivers import given_waiver, waiver_statement
-from pytest_cutover.keys.trusted import KeyState, LogPosition, Rotation
+from pytest_cutover.keys.position import LogPosition
+from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.reasons import Reason
 from tests.unit.evidence.fleets import MERGED_AT, sealed_fleet
 from tests.unit.evidence.runs import (
@@ -137,11 +138,11 @@ class TestPolicyKey:
         def asked(trust: Anchor) -> set[P]:
             return {p.code for p in verify_bundle(bundle, report, replace(trust, thresholds=two)).problems}
 
-        assert asked(replace(ada, keys=both)) == {P.POLICY_THRESHOLD}
+        assert asked(replace(ada, keys=both)) == {P.POLICY_PERSONS}
         grace = (*ada.keys, replace(both[-1], person="Grace"))
         assert asked(replace(ada, keys=grace)) == set()
         nobody = (*ada.keys, replace(both[-1], person=None))
-        assert asked(replace(ada, keys=nobody)) == {P.POLICY_THRESHOLD}
+        assert asked(replace(ada, keys=nobody)) == {P.POLICY_PERSONS}
 
     def test_a_decision_under_an_older_policy_is_in_force_no_more(self) -> None:
         """As evidence of what was decided it stays valid; nothing is admitted by it."""
@@ -152,10 +153,10 @@ class TestPolicyKey:
         floors = [replace(ANCHOR, floors={name: version + more}) for more in (0, 1)]
 
         assert [codes(trust) for trust in floors] == [set(), set()]
-        assert [codes(trust, at=NOW) for trust in floors] == [set(), {P.POLICY_OUTDATED}]
+        assert [codes(trust, at=NOW) for trust in floors] == [set(), {P.POLICY_FLOOR}]
         admitted = [admit(Question("sha256", SHA, "production", NOW), [candidate], t) for t in floors]
         assert [a.is_admitted for a in admitted] == [True, False]
-        assert [p.code for p in admitted[1].problems] == [P.POLICY_OUTDATED]
+        assert [p.code for p in admitted[1].problems] == [P.POLICY_FLOOR]
 
 
 class TestWaivers:

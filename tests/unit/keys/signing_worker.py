@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_cutover.keys.position import LogPosition
 from pytest_cutover.keys.ring import KeyRing, sign_logged
 from pytest_cutover.keys.signer import load_private_key
 from pytest_cutover.keys.trust import load_trust
-from pytest_cutover.keys.trusted import LogPosition
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.entry import EntryKind, LogEntry
 from pytest_cutover.tlog.log import Log

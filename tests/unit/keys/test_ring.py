@@ -12,10 +12,11 @@ import pytest
 
 from pytest_cutover.errors import AdapterError, ConfigError
 from pytest_cutover.keys import ring as ring_module
+from pytest_cutover.keys.position import LogPosition
 from pytest_cutover.keys.ring import KeyRing, is_ring, retire, revoke, sign_logged
 from pytest_cutover.keys.signer import current, load_private_key, load_signer
 from pytest_cutover.keys.trust import load_trust
-from pytest_cutover.keys.trusted import KeyState, LogPosition
+from pytest_cutover.keys.trusted import KeyState
 from pytest_cutover.keys.verifier import KeyKind
 from tests.unit.keys.rings import GRACE, NOW, ORIGIN, Ringed
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.position import LogPosition
 from pytest_cutover.keys.signer import development_signer, generate, load_private_pem
 from pytest_cutover.keys.trust import (
     Anchor,
     AnchorSource,
     KeyState,
-    LogPosition,
     Refusal,
     find_anchor,
     load_trust,

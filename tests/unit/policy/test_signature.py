@@ -13,8 +13,9 @@ from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined] # pub
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import POLICY_TYPE, read_envelope, sign_envelope
+from pytest_cutover.keys.position import LogPosition
 from pytest_cutover.keys.trust import Anchor, AnchorSource
-from pytest_cutover.keys.trusted import KeyState, LogPosition, Rotation
+from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.model import PolicySignature
 from pytest_cutover.policy.signature import (
     SignatureReport,
