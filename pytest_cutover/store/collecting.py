@@ -7,6 +7,7 @@ the index calls tampered, and whatever may have shown what a release promised.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -133,21 +134,14 @@ def _stored(
         anchor=anchor,
         problem=problem,
     )
-    bundles = [h for h in helds if h.key == key_of(run_id, BUNDLE_FILE)]
     return Stored(
         found,
         _document(data[DOCUMENT]),
-        _sha256(bundle) if bundles and bundle is not None else "",
+        "" if bundle is None else hashlib.sha256(bundle).hexdigest(),
         sum(held.size for held in helds),
         tuple(held.key.removeprefix(key_of(run_id, "")) for held in helds),
         _protected(helds, now),
     )
-
-
-def _sha256(data: bytes) -> str:
-    import hashlib
-
-    return hashlib.sha256(data).hexdigest()
 
 
 def _head(report: bytes | None) -> bytes | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_cutover.evidence.problems import ProblemCode
+from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.model import SECTION_TYPE
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import StoreUnavailableError
@@ -88,8 +89,6 @@ class TestWhole:
         assert checked(merged).findings == ()
 
     def test_evidence_of_format_1_keeps_verifying(self, tmp_path):
-        from pytest_cutover.keys.trust import load_trust
-
         store = FolderObjects(tmp_path)
         put_run(store, VECTOR)
         reindexed(store)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cutover.errors import EvidenceError
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import ObjectLockedError, StoreUnavailableError
+from pytest_cutover.store.checking import check_store
 from pytest_cutover.store.collecting import Limits, collect, index_without, plan
 from pytest_cutover.store.index import build_index, write_index
 from pytest_cutover.store.locking import hold_run, lock_run
@@ -124,8 +126,6 @@ class TestPlan:
         file = Path(store.where) / f"history/{run_at(0).run_id}/evidence.json"
         file.rename(tmp_path / "x")
         file.symlink_to(tmp_path / "x")
-        from pytest_cutover.errors import EvidenceError
-
         with pytest.raises(EvidenceError):
             plan(store, trust(), OLD, NOW)
 
@@ -157,8 +157,6 @@ class TestCollect:
         self.collected(store)
 
         assert {h.key.split("/")[1] for h in store.list("history/")} == {run_at(4).run_id}
-        from pytest_cutover.store.checking import check_store
-
         assert check_store(store, trust(), NOW).findings == ()
 
     def test_the_log_does_not_miss_them(self, tmp_path):
