@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
+from pytest_cutover.cli._logged import add_log, log_file
 from pytest_cutover.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--add", action="store_true", help="add a signature to those of others, in place of signing anew"
     )
     sign.add_argument("--key", metavar="PATH", help="private key (otherwise CUTOVER_KEY, CUTOVER_KEY_PEM)")
+    add_log(sign)
     show.add_argument("--plan", metavar="NAME", help="a plan of the policy (otherwise all of them)")
     show.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
@@ -123,6 +125,11 @@ def _sign(options: argparse.Namespace) -> int:
     print(f"signed  {file.located.name} ({file.digest})")
     print(f"wrote   {shown_path(beside)}")
     print(f"keyid   {signer.keyid}")
+    if options.log is not None:
+        from pytest_cutover.tlog.entry import EntryKind
+
+        name = f"{file.document.name} version {file.document.version}"
+        print(f"logged  {log_file(options.log, options.file, EntryKind.POLICY, name)}")
     _print_trust(file, signer)
     return YES
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_cutover import strictjson
 from pytest_cutover.cli import Parser
 from pytest_cutover.cli._evidence import add_time, anchor, read, show
+from pytest_cutover.cli._logged import add_log, log_file
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.envelope import (
     STATEMENT_TYPE,
@@ -28,6 +29,7 @@ from pytest_cutover.keys.trust import find_anchor
 from pytest_cutover.model import Limit, Operator, Subject, parse_rfc3339, rfc3339
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.context import parse_subject
+from pytest_cutover.tlog.entry import EntryKind
 from pytest_cutover.waiver import WAIVABLE, Guard, Waiver
 
 if TYPE_CHECKING:
@@ -94,6 +96,8 @@ def _parser() -> Parser:
     sign.add_argument("file", metavar="FILE", type=Path)
     for action in (new, sign.add_argument):
         action("--key", metavar="FILE", help="signing key; default: CUTOVER_KEY")
+    add_log(actions.choices["new"])
+    add_log(sign)
     shown = actions.add_parser("show", help="what a waiver says, and who signed it")
     shown.add_argument("file", metavar="FILE", type=Path)
     shown.add_argument(
@@ -129,6 +133,7 @@ def _new(options: argparse.Namespace) -> int:
         raise ConfigError(f"{path} is already there", hint="sign it, remove it, or give --out FILE")
     write_atomic(path, sign_envelope(waiver_statement(waiver), STATEMENT_TYPE, signer) + b"\n")
     print(f"{path}: {waiver.gate} waived in {waiver.environment} until {rfc3339(waiver.expires_at)}")
+    _log(options.log, path, waiver)
     return 0
 
 
@@ -241,7 +246,14 @@ def _sign(options: argparse.Namespace) -> int:
     signed = add_signature(envelope, signer)
     write_atomic(options.file, format_envelope(signed) + b"\n")
     show([f"{options.file}: {waiver.ticket}, {waiver.gate}: {len(signed.signatures)} signatures"])
+    _log(options.log, options.file, waiver)
     return 0
+
+
+def _log(place: str | None, path: Path, waiver: Waiver) -> None:
+    if place is not None:
+        name = f"{waiver.ticket}, {waiver.gate}"
+        show([f"logged: {log_file(place, path, EntryKind.WAIVER, name, waiver.environment)}"])
 
 
 def _signer(option: str | None) -> Signer:
