@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,15 +21,15 @@ from pytest_cutover.keys.trust import load_trust, trust_entry
 from pytest_cutover.keys.trusted import KeyState
 from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.tlog.entry import EntryKind, LogEntry, read_entry
-from tests.unit.keys.signing_worker import ORIGIN, append, counts, digest, open_log, signature
+from tests.properties.cases import SOAK
+from tests.properties.signing_worker import ORIGIN, append, counts, digest, open_log, signature
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pytest_cutover.keys.signer import PemSigner
     from pytest_cutover.tlog.log import Log
 
-ROTATIONS = 100 if os.environ.get("CUTOVER_SOAK") else 5
+ROTATIONS = 100 if SOAK else 5
+ROOT = Path(__file__).parents[2]
 PROCESSES = 4
 GRACE = timedelta(days=30)
 
@@ -78,14 +78,16 @@ def await_entries(log: Log, more: int) -> None:
 
 def signed_by_all(folder: Path, ring: KeyRing, log: Log) -> tuple[list[dict[str, Any]], list[PemSigner]]:
     """What the processes printed while the key was rotated, and the old keys."""
-    command = [sys.executable, "-m", "tests.unit.keys.signing_worker", str(folder)]
+    command = [sys.executable, "-m", "tests.properties.signing_worker", str(folder)]
     # Into files: a pipe that nobody reads stops its writer.
     told = [folder / f"worker{n}.out" for n in range(PROCESSES)]
     workers = []
     for out in told:
         with out.open("w") as file:
             workers.append(
-                subprocess.Popen([*command, out.stem], stdout=file, stderr=subprocess.PIPE, text=True)
+                subprocess.Popen(
+                    [*command, out.stem], cwd=ROOT, stdout=file, stderr=subprocess.PIPE, text=True
+                )
             )
     try:
         stolen = rotate(folder, ring, log)
