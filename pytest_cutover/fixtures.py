@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 class Sources:
     """The sources of one process, each made when it is first asked for and shared by all gates.
 
-    `targets`: the environment's targets by name, the sandbox's own service included.
+    `targets`: the environment's targets by name, the sandbox's own service included. `places`: where the evidence `store`
+    and the transparency `log` are kept.
     """
 
-    def __init__(self, targets: Mapping[str, str]) -> None:
+    def __init__(self, targets: Mapping[str, str], places: Mapping[str, str]) -> None:
         self.targets = targets
+        self.places = places
 
     @cached_property
     def http(self) -> HttpSource:
@@ -59,6 +61,12 @@ SOURCES = pytest.StashKey[Sources]()
 def targets(request: pytest.FixtureRequest) -> Mapping[str, str]:
     """The environment's targets: name to base URL."""
     return request.config.stash[SOURCES].targets
+
+
+@pytest.fixture(scope="session")
+def places(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """Where evidence is kept: `store` and `log`, those that the environment names; a path, or s3://…"""
+    return request.config.stash[SOURCES].places
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ ACTIONS = {
     "upload": "put every run into another store, retained",
     "restore": "put everything of a store into a folder again",
     "drill": "restore into an empty folder, prove it, and measure",
+    "drilled": "say what the newest drill came to",
     "check-store": "show whether a store enforces retention (WORM)",
 }
 """Action to its line in `cutover evidence --help`."""

@@ -75,6 +75,7 @@ class Surroundings:
             waivers=waivers,
             gate_code_digest=digest_code(self.rootdir, policy.gate_code_paths),
             owed=self._owed(),
+            log=self._log(),
         )
 
     def times(self, collection: Collection) -> None:
@@ -118,6 +119,21 @@ class Surroundings:
         self.facts.append(("key", signer.keyid[:16]))
         self._trusted(signer)
         return signer.kind
+
+    def _log(self) -> str | None:
+        """The transparency log that a decision would go into; its place is not asked."""
+        origin, place = self.loaded.effective.log, self.loaded.profile.log_place
+        if origin is None or place is None:
+            return None
+        from pytest_cutover.run.logged import find_log_key
+
+        try:
+            find_log_key(self.environ, self.rootdir, origin)
+        except ConfigError as exc:
+            self._stop(f"the key of the log: {exc}", exc.hint)
+            return None
+        self.facts.append(("log", f"{origin} in {place}"))
+        return origin
 
     def _development_key(self) -> SignerKind:
         path = self.rootdir / DEVELOPMENT_KEY

@@ -66,6 +66,7 @@ class Begun:
             nonce=self.context.nonce,
             policy=self.context.policy,
             targets=dict(self.targets),
+            places=self.context.places(),
             carried=() if opening is None else tuple(opening.gates),
         )
 
@@ -96,7 +97,7 @@ def begin(context: RunContext) -> Begun:
         if context.report is not None:
             _remove_old(context.rootdir / context.report)
         begun.start()
-        _write_first(begun)
+        write_first(journal, context, begun.targets)
         journal.require_whole()
     except BaseException:
         begun.stop()
@@ -105,10 +106,10 @@ def begin(context: RunContext) -> Begun:
     return begun
 
 
-def _write_first(begun: Begun) -> None:
-    context, policy = begun.context, begun.context.policy
-    opening = context.opening
-    begun.journal.write(
+def write_first(journal: Journal, context: RunContext, targets: Mapping[str, str]) -> None:
+    """The lines of a journal that stand before any gate runs."""
+    policy, opening = context.policy, context.opening
+    journal.write(
         "run.started",
         format=FORMAT,
         run_id=context.run_id,
@@ -125,7 +126,7 @@ def _write_first(begun: Begun) -> None:
         authors=list(context.authors),
         unusable_waivers=[{"file": file, "reason": reason} for file, reason in context.unusable_waivers],
         versions=dict(context.versions),
-        target=begun.targets,
+        target=dict(targets),
         pid=os.getpid(),
         **({"owed": [owed.to_json() for owed in context.owed]} if context.owed else {}),
         **({} if opening is None else {"opened": opening.announced()}),
@@ -134,10 +135,10 @@ def _write_first(begun: Begun) -> None:
     if opening is not None:
         # Here, before any gate code runs: a supervising parent finds its own beginning again, byte for byte.
         for gate in opening.gates:
-            begun.journal.write("gate.carried", **gate)
+            journal.write("gate.carried", **gate)
         opening.bring_attachments(context.run_dir)
     if context.log is not None and context.log.rewritten is not None:
-        begun.journal.problem(Reason.LOG_REWRITTEN.code, context.log.rewritten[:2000])
+        journal.problem(Reason.LOG_REWRITTEN.code, context.log.rewritten[:2000])
 
 
 def _remove(journal: Journal) -> None:

@@ -151,11 +151,21 @@ def _keep(conclusion: Conclusion, context: RunContext, bundle: bytes) -> list[tu
             raise _RotatedError
         write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
         kept.append(("log", f"entry {index} of {context.log.head.origin}"))
-    if context.store is not None:
+    signer = context.signer
+    if context.store is not None and signer is not None:
+        from pytest_cutover.store.index import index_runs
         from pytest_cutover.store.putting import put_run, take_out
 
         try:
             put_run(context.store, context.run_dir)
+            index_runs(
+                context.store,
+                [context.run_id],
+                [context.policy.environment],
+                signer,
+                context.anchor,
+                datetime.now(UTC),
+            )
         except CutoverError as exc:
             take_out(context.store, context.run_id)
             raise _NotKeptError(Reason.EVIDENCE_NOT_STORED, exc, replace(context, store=None)) from exc

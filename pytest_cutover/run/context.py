@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.obligation import Owed
     from pytest_cutover.policy.load import GuardRule, SubjectRule
@@ -83,6 +84,13 @@ class RunContext:
     opening: Opening | None = None  # the run that gates are carried from
     log: RunLog | None = None  # the transparency log that the decision goes into
     store: ObjectStore | None = None  # that the evidence is put into
+    anchor: Anchor | None = None  # the keys that are trusted
+
+    def places(self) -> dict[str, str]:
+        """Where what a decision leaves behind is kept: `store` and `log`, those there are."""
+        found = {"store": None if self.store is None else self.store.where}
+        found["log"] = None if self.log is None else self.log.log.where
+        return {name: where for name, where in found.items() if where is not None}
 
     @property
     def signer_kind(self) -> SignerKind:
@@ -169,6 +177,7 @@ def prepare(
         guards=loaded.profile.guards,
         log=log,
         store=None if signer is None else _store(loaded.profile.store_place, rootdir),
+        anchor=find_anchor(options.trust, environ, rootdir),  # again: keys may have been made meanwhile
     )
     if not options.only_open:
         return context

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class Handed:
     """In one process it is handed as it is; to a supervised child and to xdist's workers as JSON.
 
-    `carried` are the gates of an earlier run that are not run, `prove_red` what is to be distorted.
+    `places` are where the store and the log are kept, if there are any. `carried` are the gates of an earlier run that are not run, `prove_red` what is to be distorted.
     """
 
     run_dir: Path
     nonce: str
     policy: EffectivePolicy
     targets: Mapping[str, str]
+    places: Mapping[str, str] = field(default_factory=dict)
     carried: tuple[Mapping[str, Any], ...] = ()
     prove_red: Any = None
 
@@ -32,6 +33,7 @@ class Handed:
             "nonce": self.nonce,
             "policy": self.policy.to_json(),
             "targets": dict(self.targets),
+            "places": dict(self.places),
             "carried": list(self.carried),
             "prove_red": self.prove_red,
         }
@@ -44,6 +46,7 @@ class Handed:
             nonce=data["nonce"],
             policy=EffectivePolicy.from_json(data["policy"]),
             targets=data["targets"],
+            places=data["places"],
             carried=tuple(data["carried"]),
             prove_red=data["prove_red"],
         )

@@ -174,9 +174,13 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
             config.rootpath,
             runner=Runner.IN_PROCESS,
             now=datetime.now(UTC),
-            say=lambda text: print(text, file=sys.stderr),
+            say=_say,
         )
         _check_phase(config, context.policy)
+        if context.store is not None:
+            from pytest_cutover.run.readied import ready_store
+
+            ready_store(context, _say)
         begun = begin(context)
         run = GateRun(config, begun.handed(), begun.journal, context=context, begun=begun)
         views = Views(wanted, config.rootpath)
@@ -185,6 +189,10 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
     run.finisher = Finisher(run, views)
     config.pluginmanager.register(run, "cutover-run")
     return run
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _check_phase(config: pytest.Config, policy: EffectivePolicy) -> None:

@@ -44,6 +44,10 @@ def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], N
     Raises:
         AdapterError: the run folder cannot be written, or the sandbox service does not come up.
     """
+    if context.store is not None:
+        from pytest_cutover.run.readied import ready_store
+
+        ready_store(context, say)
     begun = begin(context)
     first = (context.run_dir / "journal.jsonl").read_bytes()
     begun.journal.close()

@@ -48,7 +48,7 @@ def start_recorder(config: pytest.Config, handed: Handed, worker: str) -> Record
         from pytest_cutover.run.proving import prove
 
         prove(config, handed.prove_red, worker)
-    config.stash[fixtures.SOURCES] = fixtures.Sources(handed.targets)
+    config.stash[fixtures.SOURCES] = fixtures.Sources(handed.targets, handed.places)
     config.pluginmanager.register(fixtures, "cutover-fixtures")
     config.pluginmanager.register(recorder, "cutover-recorder")
     return recorder
