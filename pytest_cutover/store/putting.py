@@ -19,6 +19,7 @@ from pytest_cutover.store.layout import (
     BUNDLE_FILE,
     DOCUMENT,
     HISTORY,
+    INDEX,
     LATEST,
     PROOF_FILE,
     REPORT_FILE,
@@ -59,12 +60,27 @@ def put_run(store: ObjectStore, run_dir: Path) -> Put:
 
 
 def take_out(store: ObjectStore, run_id: str) -> None:
-    """Remove what an attempt to put a run left, as far as the store lets it: half a set may not pass for evidence."""
+    """Remove what an attempt to put a run left, as far as the store lets it: half a set may not pass for evidence.
+
+    A run that the index names was put whole before: it stays, whatever this attempt was about.
+    """
     with suppress(EvidenceError, AdapterError):
+        if _is_indexed(store, run_id):
+            return
         # The bundle first: without it the rest says nothing.
         keys = store.keys(key_of(run_id, ""))
         for key in sorted(keys, key=lambda k: not k.endswith(BUNDLE_FILE)):
             store.delete(key)
+
+
+def _is_indexed(store: ObjectStore, run_id: str) -> bool:
+    from pytest_cutover.store.index import read_index  # only a put that failed asks
+
+    try:
+        index = read_index(store.read(INDEX)[0])
+    except ObjectMissingError:
+        return False
+    return any(entry.key.startswith(key_of(run_id, "")) for entry in index.objects)
 
 
 def put_set(store: ObjectStore, files: dict[str, bytes]) -> Put:

@@ -21,7 +21,7 @@ from pytest_cutover.objects.protocol import (
 )
 from pytest_cutover.store.document import build_document, read_document
 from pytest_cutover.store.index import index_runs
-from pytest_cutover.store.putting import put_run, put_set
+from pytest_cutover.store.putting import put_run, put_set, take_out
 from tests.unit.evidence.runs import KEY
 from tests.unit.store.stores import LATER, checked, files_at, filled, run_at, trust
 
@@ -108,6 +108,44 @@ class TestPutRun:
 
         with pytest.raises(ConfigError, match="cannot read"):
             put_run(store, folder)
+
+
+class TestTakeOut:
+    def test_what_an_attempt_left_is_removed(self, store):
+        put_set(store, files_at(0))
+        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+        put_set(store, files_at(1))
+
+        take_out(store, run_at(1).run_id)
+
+        assert list(store.keys(f"history/{run_at(1).run_id}/")) == []
+        assert len(list(store.keys(f"history/{run_at(0).run_id}/"))) == 5
+
+    def test_without_an_index_too(self, store):
+        put_set(store, files_at(1))
+
+        take_out(store, run_at(1).run_id)
+
+        assert list(store.keys("history/")) == []
+
+    def test_a_run_that_the_index_names_stays(self, store):
+        """An attempt to put another run of that id is no reason to lose the first."""
+        put_set(store, files_at(0))
+        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+        with pytest.raises(ObjectConflictError):
+            put_set(store, run_at(0, title="Something else").files())
+
+        take_out(store, run_at(0).run_id)
+
+        assert checked(store).findings == ()
+
+    def test_where_the_index_cannot_be_read_nothing_is_removed(self, store):
+        put_set(store, files_at(0))
+        (Path(store.where) / "index.json").write_bytes(b"{")
+
+        take_out(store, run_at(0).run_id)
+
+        assert len(list(store.keys("history/"))) == 5
 
 
 class TestLatest:
