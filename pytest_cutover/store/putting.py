@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError, ConfigError, EvidenceError
+from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.files import read_regular
 from pytest_cutover.objects.protocol import ABSENT, ObjectConflictError, ObjectMissingError
 from pytest_cutover.store.document import attachments_of, build_document, read_document
@@ -19,7 +20,7 @@ from pytest_cutover.store.layout import (
     BUNDLE_FILE,
     DOCUMENT,
     HISTORY,
-    INDEX,
+    INDEX_SIGNATURE,
     LATEST,
     PROOF_FILE,
     REPORT_FILE,
@@ -77,9 +78,10 @@ def _is_indexed(store: ObjectStore, run_id: str) -> bool:
     from pytest_cutover.store.index import read_index  # only a put that failed asks
 
     try:
-        index = read_index(store.read(INDEX)[0])
+        envelope = read_envelope(store.read(INDEX_SIGNATURE)[0].removesuffix(b"\n"))
     except ObjectMissingError:
         return False
+    index = read_index(envelope.payload)
     return any(entry.key.startswith(key_of(run_id, "")) for entry in index.objects)
 
 

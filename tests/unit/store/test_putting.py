@@ -141,7 +141,7 @@ class TestTakeOut:
 
     def test_where_the_index_cannot_be_read_nothing_is_removed(self, store):
         put_set(store, files_at(0))
-        (Path(store.where) / "index.json").write_bytes(b"{")
+        (Path(store.where) / "index.json.dsse").write_bytes(b"{")
 
         take_out(store, run_at(0).run_id)
 
