@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser
-from pytest_cutover.cli._evidence import anchor, read, short, show
+from pytest_cutover.cli._evidence import anchor, read, show
 from pytest_cutover.cli._log_of import (
     LOG,
     LogChoice,
@@ -26,7 +26,7 @@ from pytest_cutover.files import write_atomic
 from pytest_cutover.tlog.entry import EntryKind, LogEntry, read_entry
 from pytest_cutover.tlog.known import witness_keys
 from pytest_cutover.tlog.note import encode_base64
-from pytest_cutover.tlog.proof import SUFFIX, parse_proof, verify_proof
+from pytest_cutover.tlog.proof import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -213,7 +213,9 @@ def _digest_in(entry: bytes) -> str | None:
 
 def _verify(options: argparse.Namespace) -> int:
     if options.proof is not None:
-        return _verify_proof(options)
+        from pytest_cutover.cli._log_proof import verify
+
+        return verify(options)
     if options.file is not None or options.witnesses:
         raise ConfigError("expected a PROOF with --file or --witnesses, got none")
     choice = LogChoice.of(options)
@@ -225,47 +227,6 @@ def _verify(options: argparse.Namespace) -> int:
     show(f"trusted key: {key.vkey()}" for key in choice.known()[0])
     show(_beyond(found.beyond))
     return _verdict(found.problems)
-
-
-def _verify_proof(options: argparse.Namespace) -> int:
-    if options.file is None:
-        raise ConfigError("expected the file that was logged, got none", hint="give --file FILE")
-    choice, data, proof = LogChoice.of(options), read(options.file), read(options.proof)
-    verifiers, origin = choice.known()
-    witnesses = () if options.vkey else witness_keys(anchor(options.trust), datetime.now(UTC), origin)
-    where = str(options.proof)
-    try:
-        extra = parse_proof(proof, where).extra
-        entry = data if extra is None else extra
-        done = verify_proof(
-            proof,
-            entry,
-            verifiers,
-            origin=origin,
-            witnesses=witnesses,
-            threshold=options.witnesses,
-            where=where,
-        )
-        if extra is not None:
-            _check_digest(extra, data, options.file)
-    except EvidenceError as exc:
-        show([f"not proven: {exc}"])
-        return 1
-    seen = f", seen by {', '.join(done.witnesses)}" if done.witnesses else ""
-    show(
-        [f"{options.file}: entry {done.index} of {origin}, in a log of {done.checkpoint.size} entries{seen}"]
-    )
-    if extra is not None:
-        logged = read_entry(extra)
-        about = "" if logged.environment is None else f" for {logged.environment}"
-        show([f"logged as the {logged.kind.value} {logged.name}{about}"])
-    return 0
-
-
-def _check_digest(extra: bytes, data: bytes, path: Path) -> None:
-    digest, logged = hashlib.sha256(data).hexdigest(), read_entry(extra, "the entry").sha256
-    if digest != logged:
-        raise EvidenceError(f"{path}: expected the file with SHA-256 {short(logged)}, got {short(digest)}")
 
 
 def _audit(options: argparse.Namespace) -> int:

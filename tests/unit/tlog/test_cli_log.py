@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
 from pytest_cutover import cli
+from pytest_cutover.evidence.inclusion import logged_entry
+from pytest_cutover.evidence.verify import signed_decision
+from pytest_cutover.keys.signer import load_private_key
+from pytest_cutover.keys.trust import load_trust
+from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.checkpoint import parse_checkpoint
+from pytest_cutover.tlog.log import Log
+from pytest_cutover.tlog.note import NoteSigner
 from pytest_cutover.tlog.proof import parse_proof
 
 ORIGIN = "log.example/shop"
+VECTORS = Path(__file__).parents[2] / "vectors"
 
 
 @pytest.fixture
@@ -157,6 +166,38 @@ class TestProofs:
         assert "error: --vkey" in two("audit", "--vkey", key[:-1], code=2)
         assert "got both" in two("audit", "--vkey", key, "--trust", "trust.json", code=2)
         assert "expected the key of x" in two("audit", "--vkey", key, "--origin", "x", code=2)
+
+
+class TestDecisions:
+    """The proof of a run's bundle holds no entry: it follows from the bundle."""
+
+    @pytest.fixture
+    def decided(self, folder):
+        bundle = (VECTORS / "evidence-1/bundle.intoto.jsonl").read_bytes()
+        claims = signed_decision(bundle, load_trust(VECTORS / "evidence-1/trust.json"))
+        entry = logged_entry(bundle, claims.run_id, claims.environment, claims.decided_at)
+        log = Log(
+            FolderObjects(folder / "var/cutover/log"),
+            ORIGIN,
+            NoteSigner(ORIGIN, load_private_key(Path("log.pem"))),
+        )
+        log.append([b"before", entry])
+        (folder / "bundle").write_bytes(bundle)
+        (folder / "proof").write_bytes(log.prove(1))
+        return bundle
+
+    def test_is_verified_like_any_other(self, log, decided):
+        assert "bundle: entry 1 of log.example/shop" in log("verify", "proof", "--file", "bundle")
+
+    def test_and_not_of_a_bundle_that_was_changed(self, log, decided, folder):
+        for changed in (
+            decided.replace(b"payload", b"Payload", 1),
+            decided + b"\n",
+            b"".join(decided.splitlines(True)[1:]),
+        ):
+            (folder / "bundle").write_bytes(changed)
+
+            assert "not proven" in log("verify", "proof", "--file", "bundle", code=1)
 
 
 class TestWhole:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -95,6 +96,19 @@ class TestCosigning:
 
         assert witness.add_checkpoint(Request(0, (), signed).to_bytes()).status == 200
         assert size_of(witness) == 0
+
+    def test_of_requests_at_once_from_one_size_one_is_cosigned(self, witness):
+        """Else a later answer could roll the memory back."""
+        asked(witness, log_of(5), 0)
+        bodies = [request(log_of(size), 5) for size in range(6, 14)]
+
+        with ThreadPoolExecutor(8) as pool:
+            answers = list(pool.map(witness.add_checkpoint, bodies))
+
+        winner = [a.status for a in answers].index(200)
+        assert sorted(a.status for a in answers) == [200] + [409] * 7
+        assert {a.body for a in answers if a.status == 409} == {b"%d\n" % (6 + winner)}
+        assert size_of(witness) == 6 + winner
 
     def test_another_process_goes_on(self, witness, store):
         asked(witness, log_of(5), 0)
