@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.keys.trusted import EVERYWHERE
 from pytest_cutover.model import LOCAL_LOG
 from pytest_cutover.run.logged import open_run_log
@@ -24,43 +25,49 @@ if TYPE_CHECKING:
 class KeyEventLog:
     """A log, as the key ring needs it: an entry names a key by its id, which is the SHA-256 of its public half."""
 
-    log: Log
+    place: str
+    origin: str
+    trust: Path
 
     @classmethod
-    def open(cls, place: str, origin: str | None, anchor: Anchor, keyid: str) -> KeyEventLog:
+    def at(cls, place: str, origin: str | None, trust: Path, keyid: str) -> KeyEventLog:
         """The log at `place` (a folder or s3://…), named `origin`, or as the trust file names its one log.
+
+        It is opened once now, so that a log that is away is said before anything has changed.
 
         Raises:
             ConfigError: several logs to choose from, or no key to sign with.
             CutoverError: what is there cannot be used.
         """
+        found = cls(place, origin or _origin(load_trust(trust)), trust)
+        found._open(keyid)
+        return found
+
+    def append(self, keyid: str, event: str, at: datetime) -> int:
+        """The index of the event, which is in the log for good when this returns."""
+        text = "".join(c if c.isprintable() else " " for c in event)[:MAX_NAME]
+        # Opened anew: when the log's own key is rotated, the entry that says so is signed with the next one.
+        return self._open(keyid).append([LogEntry(EntryKind.KEY, keyid, at, text).to_bytes()]).first
+
+    def _open(self, keyid: str) -> Log:
+        anchor = load_trust(self.trust)
         key = next((k for k in anchor.keys if k.keyid == keyid), None)
-        environment = EVERYWHERE if key is None else min(key.environments)
         opened = open_run_log(
-            place,
-            origin or _origin(anchor),
+            self.place,
+            self.origin,
             Path(),
             os.environ,
             anchor,
-            environment=environment,
+            environment=EVERYWHERE if key is None else min(key.environments),
             now=datetime.now(UTC),
             say=lambda text: print(text, file=sys.stderr),
         )
         if opened.rewritten is not None:
             raise ConfigError(
-                f"{place}: the log does not go on from where it was seen: {opened.rewritten}",
+                f"{self.place}: the log does not go on from where it was seen: {opened.rewritten}",
                 hint="treat it as tampering: cutover log audit says where they part",
             )
-        return cls(opened.log)
-
-    @property
-    def origin(self) -> str:
-        return self.log.origin
-
-    def append(self, keyid: str, event: str, at: datetime) -> int:
-        """The index of the event, which is in the log for good when this returns."""
-        text = "".join(c if c.isprintable() else " " for c in event)[:MAX_NAME]
-        return self.log.append([LogEntry(EntryKind.KEY, keyid, at, text).to_bytes()]).first
+        return opened.log
 
 
 def _origin(anchor: Anchor) -> str:

@@ -251,5 +251,4 @@ def _named(text: str, keys: tuple[TrustedKey, ...], trust: Path) -> TrustedKey:
 def _log(options: argparse.Namespace, trust: Path, keyid: str) -> Any:
     from pytest_cutover.cli._key_log import KeyEventLog
 
-    anchor = load_trust(trust)
-    return KeyEventLog.open(options.log, options.origin, anchor, keyid)
+    return KeyEventLog.at(options.log, options.origin, trust, keyid)

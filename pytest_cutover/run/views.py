@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,13 +108,14 @@ def _last(context: RunContext, trust: str | None, environ: Mapping[str, str]) ->
         keys = (*keys, own)
     if not keys:
         return None
+    own_trust = Anchor((), AnchorSource.GIVEN, "") if anchor is None else anchor
     return last_run(
         context.run_dir.parent,
         plan=context.policy.plan,
         environment=context.policy.environment,
         shard=context.shard,
         before=context.run_id,
-        anchor=Anchor(keys, AnchorSource.GIVEN if anchor is None else anchor.source, "this run's trust"),
+        anchor=replace(own_trust, keys=keys, where="this run's trust"),
     )
 
 

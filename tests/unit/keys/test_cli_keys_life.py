@@ -17,6 +17,7 @@ from pytest_cutover.keys.verifier import load_public_key
 from pytest_cutover.model import rfc3339
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.entry import read_entry
+from pytest_cutover.tlog.known import log_keys
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import NoteVerifier
 
@@ -88,6 +89,27 @@ class TestRotate:
         assert "expected a key ring, got none" in capsys.readouterr().err
         assert keys("rotate", "nowhere") == 2
         assert "there is no key ring" in capsys.readouterr().err
+
+    def test_the_key_of_the_log_itself_is_rotated_like_any_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What says so is signed with the new key, as the old one counts for what was before."""
+        origin = "log.example.org"
+        arguments = ("--role", "log", "--origin", origin, "--name", "log", "--trust", str(TRUST))
+        keys("new", "logring", "--ring", *arguments)
+        monkeypatch.setenv("CUTOVER_KEY_LOG", "logring")
+        assert keys("rotate", "ring") == 0
+        assert keys("rotate", "logring") == 0
+        assert keys("rotate", "ring") == 0
+
+        anchor = load_trust(TRUST)
+        log = Log(
+            FolderObjects(Path("var/cutover/log")), origin, verifiers=log_keys(anchor, datetime.now(UTC))
+        )
+        assert log.checkpoint().size == 3
+        assert not log.verify().problems
+        rotated = {key.name: key.rotated.size for key in anchor.keys if key.rotated is not None}
+        assert rotated == {"release": 0, "log": 1, "release 2": 2}
 
     def test_a_log_of_another_name_without_its_key_is_2_and_rotates_nothing(self, capsys: Capture) -> None:
         assert keys("rotate", "ring", "--origin", "log.example.org") == 2
