@@ -108,7 +108,7 @@ def _killed(ceph: Ceph, folder: Path, source: Path) -> Iterator[Figure]:
     sent = upload(here, store, retain_until=until, now=datetime.now(UTC), progress=kill)
     yield Figure(f"upload of {len(sent.moved)} files, killed in the middle", time.perf_counter() - began, "s")
     yield Figure("of which its server was away", down_s[0], "s")
-    reindexed(store)  # type: ignore[arg-type] # the protocol's `list` and `write` with more options
+    reindexed(store)
     drill = run_drill(
         store, FolderObjects(folder / "drilled"), known_before(here), trust(), clock=lambda: LATER
     )

@@ -49,8 +49,8 @@ def s3_client(
         retries={"total_max_attempts": 1, "mode": "standard"},
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
-        # Servers other than Amazon's rarely have a DNS name for each bucket.
-        s3={"addressing_style": "auto" if endpoint is None else "path"},
+        # Servers other than Amazon's rarely have a DNS name for each bucket; a profile says for itself.
+        s3=None if endpoint is None else {"addressing_style": "path"},
     )
     try:
         session = boto3.session.Session(

@@ -119,8 +119,11 @@ class Drill:
 
 def known_before(store: ObjectStore) -> Before:
     """What is in another store now: every file of every run, read and hashed."""
-    keys = [held.key for held in store.list(HISTORY)]
-    return Before(store.where, {key: hashlib.sha256(store.read(key)[0]).hexdigest() for key in keys})
+    files = {
+        held.key: hashlib.sha256(store.read(held.key, version=held.version)[0]).hexdigest()
+        for held in store.list(HISTORY)
+    }
+    return Before(store.where, files)
 
 
 def run_drill(

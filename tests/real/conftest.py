@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.real.ceph import Ceph
 from tests.real.system import Keys, Project, System, make_keys
 
 if TYPE_CHECKING:
@@ -19,6 +20,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker("real")
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
+    """S3 with Object Lock, in memory: for all tests that kill no more than its gateway, and start that again."""
+    with Ceph(tmp_path_factory.mktemp("ceph")) as ceph:
+        yield ceph
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pytest_cutover.objects.s3_client import s3_client
 from tests.guides import GUIDES, Guide
-from tests.real.ceph import Ceph
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+    from tests.real.ceph import Ceph
 
 GUIDE = GUIDES / "evidence-in-s3.md"
 PORT = 7480
@@ -24,13 +22,12 @@ VARIES = (
 )
 
 
-def test_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_does_what_it_says(tmp_path: Path, ceph: Ceph) -> None:
     home = tmp_path / "home"
-    with Ceph(tmp_path / "ceph") as ceph:
-        Guide(GUIDE, home, {PORT: ceph.port}, VARIES).follow()
-        for name, value in ceph.environ().items():
-            monkeypatch.setenv(name, value)
-        listed = s3_client().list_object_versions(Bucket="evidence", Prefix="shop/history/")
+
+    Guide(GUIDE, home, {PORT: ceph.port}, VARIES).follow()
+
+    listed = ceph.client().list_object_versions(Bucket="evidence", Prefix="shop/history/")
 
     (drill,) = (home / "var/cutover/drills").iterdir()
     assert json.loads(drill.read_text())["payloadType"] == "application/vnd.in-toto+json"

@@ -21,21 +21,16 @@ from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.objects.s3_client import s3_client
 from pytest_cutover.store.transfer import restore, upload
 from pytest_cutover.store.worm import ATTEMPTS, check_worm
+from pytest_cutover.tlog.log import Log
+from pytest_cutover.tlog.note import NoteSigner
 from tests.real.ceph import Ceph
 from tests.s3 import FaultProxy
+from tests.unit.evidence.runs import signer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 UNTIL = datetime(2090, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session")
-def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ceph]:
-    """A cluster in memory, for all tests that do not kill it."""
-    with Ceph(tmp_path_factory.mktemp("ceph")) as ceph:
-        yield ceph
 
 
 @pytest.fixture
@@ -165,6 +160,25 @@ def race(objects, work, writers=8):
     for thread in threads:
         thread.join()
     return won, lost
+
+
+class TestLog:
+    def test_writers_that_append_at_once_never_fork_it(self, objects):
+        origin, key = "log.example/test", signer()
+
+        def log(store):
+            return Log(store, origin, NoteSigner(origin, key))
+
+        def append(store, writer):
+            for number in range(3):
+                log(store).append([b"%d of %d" % (number, writer)])
+
+        race(objects, append, writers=3)
+
+        found = log(objects).verify()
+        assert (found.checkpoint.size, found.problems) == (9, ())
+        entries = sorted(log(objects).entries(0, 9))
+        assert entries == sorted(b"%d of %d" % (n, w) for w in range(3) for n in range(3))
 
 
 class TestRetention:
