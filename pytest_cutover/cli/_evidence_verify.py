@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store, _store_log
 from pytest_cutover.model import SECTIONS, rfc3339
-from pytest_cutover.store.checking import Checked, Wanted, check_store
+from pytest_cutover.store.checking import Checked, Wanted
+from pytest_cutover.store.settling import check_settled
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -51,7 +52,7 @@ def run(options: Namespace) -> int:
     log, pinned = _store_log.asked(options, store, anchor, now, options.environment)
     wanted = Wanted(options.section, options.environment, log, pinned)
     with _store.progress("verified") as told:
-        found = check_store(store, anchor, now, wanted, progress=told)
+        found = check_settled(store, anchor, lambda: datetime.now(UTC), wanted, progress=told)
     if options.json:
         print(json.dumps({"store": store.where, **found.to_json()}, indent=1))
     else:
