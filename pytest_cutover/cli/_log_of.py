@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover import strictjson
 from pytest_cutover.cli._evidence import anchor, read
 from pytest_cutover.errors import ConfigError, EvidenceError
-from pytest_cutover.evidence.inclusion import PROOF_FILE
+from pytest_cutover.evidence.inclusion import PROOF_FILE, belongs_into_a_log
 from pytest_cutover.evidence.seal import BUNDLE_FILE
 from pytest_cutover.keys.signer import load_private_key
 from pytest_cutover.keys.trust import LOG_KEY
@@ -130,9 +130,19 @@ def pinned_runs(runs: Path) -> list[Pinned]:
 
 
 def digests_of(runs: Path) -> dict[str, str]:
-    """SHA-256 of every bundle below `runs`, and where it is."""
-    found = [path for folder in _folders(runs) if (path := folder / BUNDLE_FILE).exists()]
-    return {hashlib.sha256(read(path)).hexdigest(): str(path) for path in found}
+    """SHA-256 of every bundle below `runs` that belongs into a log, and where it is.
+
+    Left out is what has no proof and says of itself that it belongs into none: decided before there was a log, or a NO-GO
+    that none took.
+    """
+    out = {}
+    for folder in _folders(runs):
+        path = folder / BUNDLE_FILE
+        if path.exists():
+            data = read(path)
+            if (folder / PROOF_FILE).exists() or belongs_into_a_log(data):
+                out[hashlib.sha256(data).hexdigest()] = str(path)
+    return out
 
 
 def _folders(runs: Path) -> Iterator[Path]:

@@ -11,7 +11,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.claims import read_decision, read_statement
+from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.evidence.statements import DECISION
 from pytest_cutover.evidence.verify import signed_decision, verify_bundle
 from pytest_cutover.model import LOCAL_LOG
 from pytest_cutover.reasons import Reason
@@ -73,6 +76,24 @@ def _position(proven: Proven) -> LogPosition:
     return LogPosition(proven.checkpoint.origin, proven.index)
 
 
+def belongs_into_a_log(bundle: bytes) -> bool:
+    """Whether its decision names a log, or cannot be read. **Not verified**: of a bundle that lies, `verify` says so."""
+    for raw in reversed(bundle.split(b"\n")):
+        try:
+            statement = read_statement(read_envelope(raw).payload)
+            if statement.predicate_type == DECISION:
+                claims = read_decision(statement)
+                return claims.log is not None and not _says_unlogged(claims)
+        except EvidenceError:
+            continue
+    return True
+
+
+def _says_unlogged(claims: DecisionClaims) -> bool:
+    """Whether it says itself that no log took it; it is no GO then, and admits nothing."""
+    return not claims.is_go and Reason.LOG_UNAVAILABLE.code in {f.get("code") for f in claims.findings}
+
+
 def log_verifiers(anchor: Anchor, environment: str, at: datetime) -> list[NoteVerifier]:
     """The keys whose checkpoints count for an environment; one that was rotated only for the log as it was then."""
     if not any(key.has_role("log") for key in anchor.keys):
@@ -104,9 +125,8 @@ def _held_against(
     if position is None:
         if claims.shard is not None:
             return  # never a GO: of a fleet only the merge is logged
-        names = {f.get("code") for f in claims.findings}
-        if Reason.LOG_UNAVAILABLE.code in names and not claims.is_go:
-            return  # it says so itself, and admits nothing
+        if _says_unlogged(claims):
+            return
         if wanted is not None:
             message = f"decisions of {claims.environment} are in the log {wanted}, and no proof shows that this one is"
             yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, message, PROOF_FILE)

@@ -25,6 +25,7 @@ from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.model import (
     EffectivePolicy,
     Limit,
+    LogHead,
     Operator,
     PolicySignature,
     Requirement,
@@ -85,6 +86,8 @@ class Run:
     nonce: str = "5f" * 16
     shard: str | None = None
     shards: tuple[str, ...] | int | None = None
+    log: LogHead | None = None  # as the run saw it when it began
+    wanted_log: str | None = None  # the policy's
 
     def events(self) -> list[bytes]:
         at = rfc3339(self.decided_at - timedelta(seconds=10))
@@ -107,6 +110,7 @@ class Run:
                 "versions": {"python": "3.11.7", "pytest": "9.2.0"},
                 "target": {"app": "https://shop.example"},
                 "pid": 4711,
+                **({} if self.log is None else {"log": self.log.to_json()}),
             },
             {"event": "run.collected", "worker": "main", "gates": infos, "deselected": [], "others": []},
         ]
@@ -191,6 +195,7 @@ class Run:
             runner=Runner.SUPERVISED,
             development_key=True,
             shards=self.shards,
+            log=self.wanted_log,
         )
 
     def record(self) -> RunRecord:

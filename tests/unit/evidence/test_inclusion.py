@@ -1,0 +1,184 @@
+"""A decision that belongs into a transparency log counts only with the proof that it is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_cutover.evidence.inclusion import belongs_into_a_log, logged_entry, verify_logged
+from pytest_cutover.evidence.problems import ProblemCode as P
+from pytest_cutover.keys.trusted import KeyState, Rotation
+from pytest_cutover.model import LOCAL_LOG, LogHead, Verdict
+from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.tlog.log import Log
+from pytest_cutover.tlog.note import NoteSigner
+from tests.unit.evidence.fleets import sealed_fleet
+from tests.unit.evidence.runs import KEY, NOW, TRUSTED_POLICY_KEY, Run, anchor, sealed, signer, trusted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.keys.trusted import TrustedKey
+
+ORIGIN = "log.example.org/shop"
+EMPTY = LogHead(ORIGIN, 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+LOG_KEY = signer()
+LOGGED = Run(log=EMPTY, wanted_log=ORIGIN)
+PLAIN = Run()
+
+
+def log_key(**changes: object) -> TrustedKey:
+    fields = {"roles": frozenset({"log"}), "origin": ORIGIN, "name": "log"} | changes
+    return trusted(LOG_KEY, **fields)
+
+
+def trust(*more: TrustedKey) -> Anchor:
+    return anchor(trusted(KEY), TRUSTED_POLICY_KEY, *more)
+
+
+TRUST = trust(log_key())
+
+
+class Logged:
+    """A log in a folder, and what a run put into it."""
+
+    def __init__(self, folder: Path, before: int = 0, origin: str = ORIGIN) -> None:
+        self.log = Log(FolderObjects(folder), origin, NoteSigner(origin, LOG_KEY))
+        for at in range(before):
+            self.log.append([b"%d" % at])
+
+    def proof(self, run: Run, bundle: bytes) -> bytes:
+        entry = logged_entry(bundle, run.run_id, run.environment, run.decided_at)
+        return self.log.prove(self.log.append([entry]).first)
+
+
+def codes(run: Run, proof: bytes | None, by: Anchor = TRUST, bundle: bytes | None = None) -> set[P]:
+    made, report = sealed(run)
+    return {p.code for p in verify_logged(bundle or made, report, proof, by).problems}
+
+
+class TestWithItsProof:
+    def test_it_is_valid_and_says_where(self, tmp_path: Path) -> None:
+        bundle, report = sealed(LOGGED)
+        found = verify_logged(bundle, report, Logged(tmp_path, 3).proof(LOGGED, bundle), TRUST)
+
+        assert found.problems == ()
+        assert found.position is not None
+        assert (found.position.origin, found.position.index) == (ORIGIN, 3)
+        assert found.to_json()["log"] == {"origin": ORIGIN, "index": 3}
+
+    def test_a_decision_that_need_not_be_logged_may_be(self, tmp_path: Path) -> None:
+        bundle, _ = sealed(PLAIN)
+
+        assert codes(PLAIN, Logged(tmp_path).proof(PLAIN, bundle)) == set()
+
+
+class TestWithoutIt:
+    def test_what_the_policy_wants_logged_proves_nothing(self) -> None:
+        assert codes(LOGGED, None) == {P.LOG_UNPROVEN}
+        assert codes(LOGGED, None, trust()) == {P.LOG_UNPROVEN}
+
+    def test_nor_does_what_the_trust_file_wants_logged(self) -> None:
+        assert codes(PLAIN, None) == {P.LOG_UNPROVEN}
+        assert codes(PLAIN, None, trust()) == set()
+
+    @pytest.mark.parametrize(
+        "key",
+        [
+            log_key(environments=frozenset({"staging"})),
+            log_key(not_before=NOW + timedelta(days=1)),
+            log_key(state=KeyState.RETIRED),
+            log_key(origin=LOCAL_LOG),
+        ],
+        ids=["elsewhere", "since then", "retired", "this machine's"],
+    )
+    def test_a_log_that_was_none_of_its_is_not_wanted(self, key: TrustedKey) -> None:
+        assert codes(PLAIN, None, trust(key)) == set()
+
+    def test_a_no_go_that_no_log_took_says_so_and_is_valid(self) -> None:
+        unlogged = replace(LOGGED, log=None)
+
+        assert unlogged.decision().verdict is Verdict.NO_GO
+        assert codes(unlogged, None) == set()
+
+    def test_a_shard_is_never_logged(self) -> None:
+        shard = replace(LOGGED, shard="eu", shards=("eu", "us"))
+
+        assert codes(shard, None) == set()
+
+    def test_a_merge_is(self) -> None:
+        bundle, report = sealed_fleet()
+
+        assert P.LOG_UNPROVEN in {p.code for p in verify_logged(bundle, report, None, TRUST).problems}
+
+
+class TestAnotherProof:
+    def test_of_another_bundle(self, tmp_path: Path) -> None:
+        other = replace(LOGGED, run_id="20261121T084701Z-1a2b3c4d")
+
+        assert codes(LOGGED, Logged(tmp_path).proof(other, sealed(other)[0])) == {P.LOG_PROOF}
+
+    def test_of_the_same_bundle_under_another_name(self, tmp_path: Path) -> None:
+        bundle, report = sealed(LOGGED)
+        proof = Logged(tmp_path).proof(replace(LOGGED, environment="staging"), bundle)
+
+        assert {p.code for p in verify_logged(bundle, report, proof, TRUST).problems} == {P.LOG_PROOF}
+
+    @pytest.mark.parametrize("key", [None, log_key(environments=frozenset({"staging"}))])
+    def test_by_a_log_that_is_not_trusted_here(self, key: TrustedKey | None, tmp_path: Path) -> None:
+        bundle, report = sealed(LOGGED)
+        proof = Logged(tmp_path).proof(LOGGED, bundle)
+        found = verify_logged(bundle, report, proof, trust() if key is None else trust(key))
+
+        assert {p.code for p in found.problems} == {P.LOG_PROOF}
+        assert found.position is None
+
+    def test_by_another_log_than_the_policy_s(self, tmp_path: Path) -> None:
+        bundle, report = sealed(LOGGED)
+        proof = Logged(tmp_path, origin="log.example.org/other").proof(LOGGED, bundle)
+        other = trust(log_key(origin="log.example.org/other"))
+
+        assert {p.code for p in verify_logged(bundle, report, proof, other).problems} >= {P.LOG_UNPROVEN}
+
+    def test_at_a_place_the_run_had_seen_taken(self, tmp_path: Path) -> None:
+        """The run saw five entries before it began, and is said to be the first."""
+        run = replace(LOGGED, log=replace(EMPTY, size=5, root="ab" * 32))
+        bundle, report = sealed(run)
+        proof = Logged(tmp_path).proof(run, bundle)
+
+        assert {p.code for p in verify_logged(bundle, report, proof, TRUST).problems} == {P.LOG_PROOF}
+
+    def test_by_a_key_of_the_log_after_it_was_rotated(self, tmp_path: Path) -> None:
+        bundle, report = sealed(LOGGED)
+        proof = Logged(tmp_path, 3).proof(LOGGED, bundle)
+
+        def found(size: int) -> set[P]:
+            life = {"state": KeyState.GRACE, "grace_until": NOW + timedelta(days=9)}
+            key = log_key(rotated=Rotation(ORIGIN, size, NOW), **life)
+            return {p.code for p in verify_logged(bundle, report, proof, trust(key)).problems}
+
+        assert found(4) == set()
+        assert found(3) == {P.LOG_PROOF}
+
+    @pytest.mark.parametrize("damage", [b"", b"\n", b"c2sp.org/tlog-proof@v2\n"])
+    def test_that_is_none(self, damage: bytes) -> None:
+        assert codes(LOGGED, damage) == {P.LOG_PROOF}
+
+
+class TestBelongsIntoALog:
+    def test_what_names_one_does(self) -> None:
+        assert belongs_into_a_log(sealed(LOGGED)[0])
+
+    def test_what_names_none_does_not(self) -> None:
+        assert not belongs_into_a_log(sealed(PLAIN)[0])
+
+    def test_a_no_go_that_none_took_does_not(self) -> None:
+        assert not belongs_into_a_log(sealed(replace(LOGGED, log=None))[0])
+
+    @pytest.mark.parametrize("damaged", [b"", b"{}", b"\xff\n"])
+    def test_what_cannot_be_read_does(self, damaged: bytes) -> None:
+        assert belongs_into_a_log(damaged)
