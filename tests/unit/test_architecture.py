@@ -55,6 +55,10 @@ CORE = [
     "pytest_cutover.tlog.cosignature",
     "pytest_cutover.tlog.proof",
     "pytest_cutover.tlog.entry",
+    "pytest_cutover.keys.trusted",
+    "pytest_cutover.keys.position",
+    "pytest_cutover.keys.life",
+    "pytest_cutover.keys.countdown",
 ]
 
 # What a room may import of ours, beside itself; a module's own imports for type checkers do not count.
