@@ -121,6 +121,54 @@ class TestSandbox:
         assert "✓ service.ready" in output
 
 
+class TestItsEvidence:
+    """The gates about evidence, on the evidence that the run before has left."""
+
+    @pytest.fixture
+    def gone(self, project: Path) -> Path:
+        """A project after one run, which was GO."""
+        code, _, output = preflight(project, "supervised")
+        assert code == 0, output
+        assert "restore drill of var/evidence: PASS" in output
+        return project
+
+    def test_a_second_run_finds_the_first(self, gone: Path) -> None:
+        code, _, output = preflight(gone, "supervised")
+
+        assert (code, "restore drill" in output) == (0, False), output
+        assert "evidence.integrity         findings 0 · runs 2" in output
+
+    def test_a_changed_file_is_red(self, gone: Path) -> None:
+        newest = max((gone / "var/evidence/history").iterdir()) / "report.json"
+        newest.chmod(0o644)
+        newest.write_bytes(newest.read_bytes().replace(b"GO", b"Go", 1))
+        code, findings, output = preflight(gone, "supervised")
+
+        assert (code, findings) == (10, {"limit.broken"}), output
+        assert "✗ evidence.integrity" in output
+
+    def test_a_store_that_is_gone_is_red(self, gone: Path) -> None:
+        """The log still names what was decided."""
+        shutil.rmtree(gone / "var/evidence")
+        code, findings, output = preflight(gone, "supervised")
+
+        assert (code, findings) == (10, {"limit.broken"}), output
+        assert "store.decision-missing" in output
+
+    def test_so_is_a_decision_that_left_no_trace_but_in_the_log(self, gone: Path) -> None:
+        """Store, log and runs are put back to where they were before the newest run."""
+        for name in ("evidence", "cutover/log", "cutover/runs"):
+            shutil.copytree(gone / "var" / name, gone / "before" / name)
+        assert preflight(gone, "supervised")[0] == 0
+        for name in ("evidence", "cutover/log"):
+            shutil.rmtree(gone / "var" / name)
+            shutil.copytree(gone / "before" / name, gone / "var" / name)
+        code, findings, output = preflight(gone, "supervised")
+
+        assert code == 10, output
+        assert "log.rewritten" in findings
+
+
 class TestBeforeTheNight:
     def ask(self, project: Path, *arguments: str) -> tuple[int, Any]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CUTOVER_", "PYTEST_"))}
