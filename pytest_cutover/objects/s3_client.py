@@ -61,5 +61,5 @@ def s3_client(
         return session.client("s3", region_name=name, endpoint_url=endpoint, config=config)
     except (BotoCoreError, ValueError) as exc:
         raise ConfigError(
-            f"S3: {exc}", hint="AWS_ENDPOINT_URL is a URL such as https://s3.example.org"
+            f"S3: {exc}", hint="are AWS_PROFILE and AWS_ENDPOINT_URL (https://s3.example.org) right?"
         ) from None

@@ -230,6 +230,20 @@ class TestSilence:
             assert store.read("a")[0] == b"2"
         assert versions(ceph, bucket, "evidence/") == ["evidence/a", "evidence/a", "evidence/b"]
 
+    def test_a_wrong_clock_is_said_and_nothing_is_written(self, objects, ceph, bucket, monkeypatch):
+        import botocore.auth
+
+        objects.stat("warm")
+        now = botocore.auth.get_current_datetime
+        monkeypatch.setattr(
+            botocore.auth, "get_current_datetime", lambda *a, **k: now(*a, **k) + timedelta(hours=2)
+        )
+
+        with pytest.raises(StoreUnavailableError, match="this machine's clock is"):
+            objects.write("a", b"1", expected=ABSENT)
+        monkeypatch.undo()
+        assert versions(ceph, bucket, "") == []
+
     def test_a_write_that_arrives_late_changes_nothing(self, ceph, environ, bucket):
         with FaultProxy(ceph.endpoint) as proxy:
             store = S3Objects(s3_client(endpoint=proxy.endpoint), bucket, "evidence")

@@ -507,6 +507,18 @@ class TestOpening:
         with pytest.raises(ConfigError, match="S3: Invalid endpoint"):
             open_objects("s3://abc", endpoint="nonsense")
 
+    def test_timeouts_are_explicit_and_nothing_is_retried_behind_our_back(self, s3_environ):
+        config = s3_client.s3_client(endpoint="http://127.0.0.1:9").meta.config
+
+        assert (config.connect_timeout, config.read_timeout) == (5.0, 30.0)
+        assert config.retries["total_max_attempts"] == 1
+
+    def test_a_profile_that_is_not_there_is_said(self, s3_environ, monkeypatch):
+        monkeypatch.setenv("AWS_PROFILE", "nope")
+
+        with pytest.raises(ConfigError, match=r"profile \(nope\) could not be found"):
+            open_objects("s3://abc")
+
     def test_without_boto3_the_extra_is_named(self, monkeypatch):
         monkeypatch.setitem(__import__("sys").modules, "boto3", None)
 
