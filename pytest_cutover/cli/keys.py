@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.cli import UNUSABLE, Parser
 from pytest_cutover.cli._evidence import add_time
-from pytest_cutover.errors import ConfigError
+from pytest_cutover.errors import AdapterError, ConfigError, CutoverError
 from pytest_cutover.files import write_atomic
 from pytest_cutover.keys.signer import (
     DEVELOPMENT_KEY,
@@ -38,6 +38,8 @@ from pytest_cutover.keys.verifier import KeyKind, PublicKey, load_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_cutover.keys.sources import KeySource
 
 
 def run(argv: Sequence[str]) -> int:
@@ -176,10 +178,22 @@ def _new_trusted(options: argparse.Namespace) -> None:
         parse_trust(before, where=str(trust))
     options.name = options.name or options.path.stem
     entry = _entry(options, _new_ring(options) if options.ring else _new(options))
-    mode = 0o644 if before is None else stat.S_IMODE(trust.stat().st_mode)
-    # A link stays one.
-    write_atomic(trust.resolve(), with_entry(before, entry, where=str(trust)), mode=mode)
+    _add(entry, trust)
     print(f"added it to {trust}", file=sys.stderr)
+
+
+def _add(entry: dict[str, Any], trust: Path) -> None:
+    from pytest_cutover.keys.ring import alone_in
+
+    path = trust.resolve()  # a link stays one
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise AdapterError(f"cannot write {trust}: {exc.strerror or exc}") from exc
+    with alone_in(path.parent):
+        before = read_trust(path)
+        mode = 0o644 if before is None else stat.S_IMODE(path.stat().st_mode)
+        write_atomic(path, with_entry(before, entry, where=str(trust)), mode=mode)
 
 
 def _new_ring(options: argparse.Namespace) -> PublicKey:
@@ -226,17 +240,35 @@ def _show_sources(as_json: bool) -> int:
     """Where the signing key would come from; 2 when the source that counts cannot be used."""
     from pytest_cutover.keys.sources import Use, key_sources
 
-    found = key_sources(os.environ, Path())
+    found, log = key_sources(os.environ, Path()), _log_source()
     if as_json:
-        print(json.dumps({"sources": [s.to_json() for s in found]}, indent=1, ensure_ascii=False))
+        document = {"sources": [s.to_json() for s in found], "log": log.to_json()}
+        print(json.dumps(document, indent=1, ensure_ascii=False))
     else:
-        for source in found:
+        for source in (*found, log):
             mark = {Use.SIGNS: "✓", Use.NOT_USED: " "}.get(source.use, "✗")
             print(f"{mark} {source.name} ({source.where})")
             print(f"    {source.use.value}: {source.detail}")
             if source.hint is not None:
                 print(f"    hint: {source.hint}")
-    return UNUSABLE if any(s.use is Use.UNUSABLE for s in found) else 0
+    return UNUSABLE if any(s.use is Use.UNUSABLE for s in (*found, log)) else 0
+
+
+def _log_source() -> KeySource:
+    """Where the key comes from that signs the transparency log's checkpoints."""
+    from pytest_cutover.keys.sources import KeySource, Use
+    from pytest_cutover.keys.trust import LOG_KEY
+    from pytest_cutover.model import LOCAL_LOG
+    from pytest_cutover.run.logged import LOG_KEY_VARIABLE, find_log_key
+
+    name = "key of the log"
+    where = LOG_KEY_VARIABLE if os.environ.get(LOG_KEY_VARIABLE) else str(LOG_KEY)
+    try:
+        key = find_log_key(os.environ, Path(), LOCAL_LOG)
+    except CutoverError as exc:
+        return KeySource(name, where, Use.UNUSABLE, str(exc), exc.hint)
+    said = "made when a run is logged" if key is None else f"key {key.keyid}"
+    return KeySource(name, where, Use.SIGNS, said)
 
 
 def _public_of(path: Path) -> PublicKey:

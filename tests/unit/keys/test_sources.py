@@ -86,6 +86,15 @@ class TestShow:
         told = json.loads(capsys.readouterr().out)["sources"]
         assert [s["use"] for s in told] == ["not used", "not used", "not used", "signs", "not used"]
 
+    def test_says_where_the_key_of_the_log_comes_from_too(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        assert main(["keys", "show", "--sources"]) == 0
+        assert "✓ key of the log (var/cutover/keys/log.pem)\n    signs: made when" in capsys.readouterr().out
+        monkeypatch.setenv("CUTOVER_KEY_LOG", "nowhere.pem")
+        assert main(["keys", "show", "--sources"]) == 2
+        assert "✗ key of the log (CUTOVER_KEY_LOG)\n    unusable: " in capsys.readouterr().out
+
     def test_one_that_cannot_be_used_is_2_and_repeats_nothing_private(
         self, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
