@@ -29,14 +29,15 @@ def log_keys(anchor: Anchor, at: datetime, *, environment: str | None = None) ->
 
 
 def witness_keys(anchor: Anchor, at: datetime, origin: str) -> tuple[CosignatureVerifier, ...]:
-    """The keys that may cosign checkpoints of the log `origin`."""
+    """The keys that may cosign checkpoints of the log `origin`: none of its own, which would be its own witness."""
     from pytest_cutover.tlog.cosignature import CosignatureVerifier  # most verifications ask no witness
 
+    own = {key.keyid for name, key in _named(anchor, "log", at) if name == origin}
     return tuple(
         CosignatureVerifier(name, key.public, None if key.rotated is None else key.rotated.size)
         for name, key in _named(anchor, "witness", at)
         # What a rotation says of the size of one log says nothing of another's.
-        if key.rotated is None or key.rotated.origin == origin
+        if key.keyid not in own and (key.rotated is None or key.rotated.origin == origin)
     )
 
 

@@ -15,7 +15,7 @@ from tests.unit.tlog.logs import ORIGIN, SIGNER
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 KEY = TrustedKey(
-    SIGNER.public, SIGNER.keyid, "k", frozenset({"log", "witness"}), frozenset({"production"}), origin=ORIGIN
+    SIGNER.public, SIGNER.keyid, "k", frozenset({"log"}), frozenset({"production"}), origin=ORIGIN
 )
 GRACE = replace(KEY, state=KeyState.GRACE, grace_until=NOW + DAY, rotated=Rotation(ORIGIN, 7, NOW - DAY))
 
@@ -29,6 +29,11 @@ def sizes(key, at=NOW, **options):
 
 
 def witness_sizes(key, origin=ORIGIN):
+    """Of the same key, were it a witness's."""
+    if key.roles == KEY.roles:
+        key = replace(
+            key, roles=frozenset({"witness"}), origin=None if key.origin is None else "witness.example"
+        )
     return [v.max_size for v in witness_keys(anchor(key), NOW, origin)]
 
 
@@ -54,10 +59,18 @@ def test_keys_that_do_not_count(change):
 
 
 def test_roles_are_not_mixed_up():
-    log, witness = (replace(KEY, roles=frozenset({role})) for role in ("log", "witness"))
+    witness = replace(KEY, roles=frozenset({"witness"}))
 
-    assert (sizes(log), witness_sizes(log)) == ([None], [])
+    assert (sizes(KEY), [v.max_size for v in witness_keys(anchor(KEY), NOW, "other")]) == ([None], [])
     assert (sizes(witness), witness_sizes(witness)) == ([], [None])
+
+
+def test_a_log_is_not_its_own_witness():
+    """Whoever runs the log has that key: its cosignature would say nothing more."""
+    both = replace(KEY, roles=frozenset({"log", "witness"}))
+
+    assert witness_sizes(both) == []
+    assert witness_sizes(both, "another log") == [None]
 
 
 def test_a_rotated_key_counts_for_the_log_as_it_was():
