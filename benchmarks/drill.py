@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 RUNS = 2_000
 """Of five files each: report, bundle, document and two attachments, ten thousand in all."""
 
+COMPARED = 5
+"""A fifth of them is uploaded and restored by others too."""
+
 _PUT = """
 import sys, boto3; from pathlib import Path
 s3, root = boto3.client("s3"), Path(sys.argv[1])
@@ -51,11 +54,13 @@ def figures(folder: Path, *, quick: bool) -> Iterator[Figure]:
     if any(shutil.which(name, path=SEARCH_PATH) is None for name in PROGRAMS):
         print("  no Ceph here: nothing is measured", file=sys.stderr)
         return
-    source = folder / "evidence"
-    reindexed(filled(source, range(RUNS // 25 if quick else RUNS)))
+    runs = RUNS // 20 if quick else RUNS
+    many, some = folder / "many", folder / "some"
+    reindexed(filled(many, range(runs)))
+    filled(some, range(runs // COMPARED))
     with Ceph(folder / "ceph", backend="bluestore") as ceph:
-        yield from _ratios(ceph, folder, source)
-        yield from _killed(ceph, folder, source)
+        yield from _killed(ceph, folder, many)
+        yield from _ratios(ceph, folder, some)
 
 
 def _ratios(ceph: Ceph, folder: Path, source: Path) -> Iterator[Figure]:

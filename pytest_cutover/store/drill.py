@@ -147,7 +147,7 @@ def run_drill(
         EvidenceError: the folder is not empty.
         StoreUnavailableError: the store does not answer.
     """
-    if next(iter(folder.list()), None) is not None:
+    if next(iter(folder.keys()), None) is not None:
         raise EvidenceError(
             f"expected an empty folder, {folder.where} holds files", hint="drill into a new one"
         )

@@ -91,7 +91,7 @@ def upload(
         StoreUnavailableError: a store does not answer; running it again goes on.
     """
     there = {held.key: held for held in _listed(target, HISTORY)}
-    keys = [held.key for held in _listed(source, HISTORY)]
+    keys = tuple(source.keys(HISTORY))
 
     def put(key: str) -> Moved:
         data, held = source.read(key)
