@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ from pytest_cutover.store.worm import ATTEMPTS, check_worm
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import NoteSigner
 from tests.real.ceph import Ceph
+from tests.real.servers import wait_until
 from tests.s3 import FaultProxy
 from tests.unit.evidence.runs import signer
 
@@ -296,6 +298,24 @@ class TestKilled:
         assert contents(objects) == contents(source)
         assert len(versions(ceph, bucket, "")) == 40
 
+    def test_an_upload_that_was_killed_is_run_again(self, ceph, environ, objects, bucket, tmp_path):
+        source = documents(tmp_path / "source", 150)
+        words = ["evidence", "upload", str(tmp_path / "source"), f"s3://{bucket}/evidence", "--for", "1d"]
+        first = subprocess.Popen(
+            [sys.executable, "-m", "pytest_cutover", *words], cwd=tmp_path, stdout=subprocess.DEVNULL
+        )
+        wait_until(lambda: len(versions(ceph, bucket, "")) > 30, "the first files")
+        first.kill()
+        first.wait()
+        halfway = len(versions(ceph, bucket, ""))
+        done = command(*words, "--json", cwd=tmp_path)
+
+        assert halfway < 300
+        assert done.returncode == 0, done.stderr
+        assert 0 < json.loads(done.stdout)["new"] <= 300 - halfway  # some were still on their way
+        assert contents(objects) == contents(source)
+        assert len(versions(ceph, bucket, "")) == 300
+
     def test_what_was_acknowledged_survives_the_end_of_everything(self, tmp_path, monkeypatch):
         """Monitor, OSD and gateway are killed at once, and start again on what is on the disk."""
         source = documents(tmp_path / "source", 25)
@@ -317,9 +337,10 @@ class TestKilled:
                 store.bucket.remove(sent.moved[0].key, sent.moved[0].version)
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
+def command(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "pytest_cutover", *words],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=60,
