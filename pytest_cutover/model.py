@@ -222,8 +222,7 @@ class GateResult:
     carried_from: str | None = None  # the id of the run in which it ran, when that was an earlier one
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something that went wrong with the run itself, as the journal or its reading found it."""
 
     reason: Reason
@@ -239,8 +238,7 @@ class Subject:
     digest: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):  # likewise
     """The earlier run that this one was opened from, and the SHA-256 of its evidence in hex."""
 
     run_id: str
@@ -249,8 +247,7 @@ class Opened:
     bundle_digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class LogHead:
+class LogHead(NamedTuple):  # a dataclass costs `cutover verify` five times as much to define
     """A transparency log as it stood at some moment: its name, how many entries, the root of their tree in hex."""
 
     origin: str
@@ -293,8 +290,7 @@ class RunRecord:
     log: LogHead | None = None  # the log the decision goes into, as it stood when the run began
 
 
-@dataclass(frozen=True, slots=True)
-class Requirement:
+class Requirement(NamedTuple):
     """A gate the plan requires; `instances` names or counts those of a parametrized one."""
 
     gate: str

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError, VerificationError
@@ -56,8 +56,7 @@ class EnvelopeVerifier(Protocol):
 _Key = TypeVar("_Key", bound=EnvelopeVerifier)
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """One signature; `keyid` is the hint that came with it, not what was proven."""
 
     keyid: str | None

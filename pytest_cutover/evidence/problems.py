@@ -5,9 +5,8 @@ Codes are stable: they are never renamed or reused, only added, like those of `r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class ProblemCode(Enum):
@@ -263,8 +262,7 @@ class ProblemCode(Enum):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class EvidenceProblem:
+class EvidenceProblem(NamedTuple):
     """One thing wrong with evidence, and where."""
 
     code: ProblemCode

@@ -8,8 +8,7 @@ last the manifest of all of them.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_cutover.evidence import statements
 from pytest_cutover.evidence.envelope import (
@@ -32,8 +31,7 @@ REPORT_FILE = "report.json"
 BUNDLE_FILE = "bundle.intoto.jsonl"
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """What goes to disk. `bundle` is None when there was no key; the report then says `"signed": false`."""
 
     report: bytes

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_cutover import strictjson
 from pytest_cutover.decision import decide
@@ -168,8 +168,7 @@ def time_problems(
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     where: str
     raw: bytes
     envelope: Envelope

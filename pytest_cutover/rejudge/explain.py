@@ -153,7 +153,7 @@ def _wanted(requirement: Requirement, keys: Sequence[str]) -> tuple[list[str], R
         return [*kept, *added][:instances], requirement
     if keys and gate not in keys:  # parametrized, and the policy does not say so
         named = tuple(dict.fromkeys(k[len(gate) + 1 : -1] for k in keys))
-        return list(keys), replace(requirement, instances=named)
+        return list(keys), requirement._replace(instances=named)
     return [gate], requirement
 
 

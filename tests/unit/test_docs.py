@@ -221,7 +221,12 @@ class TestFormatsPage:
 
         assert set(report) == self.FIELDS["Report"]
         assert set(report["run"]) == self.FIELDS["Run"]
-        assert set(report["policy"]) == self.FIELDS["Policy"] - {"waiver_persons", "shards", "log", "sections"}  # it sets none
+        assert set(report["policy"]) == self.FIELDS["Policy"] - {
+            "waiver_persons",
+            "shards",
+            "log",
+            "sections",
+        }  # it sets none
         assert set(report["decision"]) == self.FIELDS["Decision"]
         assert keys(report["decision"]["gates"]) == self.FIELDS["A judged gate"]
         assert keys(report["decision"]["findings"]) <= self.FIELDS["A finding"]

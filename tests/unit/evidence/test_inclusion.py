@@ -146,7 +146,7 @@ class TestAnotherProof:
 
     def test_at_a_place_the_run_had_seen_taken(self, tmp_path: Path) -> None:
         """The run saw five entries before it began, and is said to be the first."""
-        run = replace(LOGGED, log=replace(EMPTY, size=5, root="ab" * 32))
+        run = replace(LOGGED, log=EMPTY._replace(size=5, root="ab" * 32))
         bundle, report = sealed(run)
         proof = Logged(tmp_path).proof(run, bundle)
 
