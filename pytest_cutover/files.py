@@ -85,6 +85,14 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def read_or_none(path: Path) -> bytes | None:
+    """The same; None where it cannot be read."""
+    try:
+        return read_regular(path)
+    except OSError:
+        return None
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable (a rename alone is not)."""
     descriptor = os.open(folder, os.O_RDONLY)

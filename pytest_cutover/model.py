@@ -538,6 +538,11 @@ _RFC3339_UTC = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2
 """Python's `fromisoformat` reads week dates, times without seconds and a space before the `Z` besides."""
 
 
+def one_person(name: str) -> str:
+    """What two spellings of a person's name have in common: case and white space make no other person."""
+    return " ".join(name.casefold().split())
+
+
 def parse_rfc3339(text: str) -> datetime:
     """The inverse of `rfc3339`; also takes whole seconds, and cuts nanoseconds.
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.model import Accepted, Finding, Limit, Subject, rfc3339
+from pytest_cutover.model import Accepted, Finding, Limit, Subject, one_person, rfc3339
 from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
@@ -141,24 +141,19 @@ def _time(waiver: Waiver, policy: EffectivePolicy, now: datetime) -> tuple[Reaso
 
 
 def _persons(given: GivenWaiver, record: RunRecord, wanted: int) -> tuple[Reason, str] | None:
-    authors = {folded(a) for a in record.authors}
+    authors = {one_person(a) for a in record.authors}
     if not authors:
         return (
             Reason.WAIVER_AUTHORS_UNKNOWN,
             "the run does not name the authors of the change, so any of them could have signed",
         )
-    own = sorted(p for p in given.persons if folded(p) in authors)
+    own = sorted(p for p in given.persons if one_person(p) in authors)
     if own:
         return Reason.WAIVER_SELF_SIGNED, f"{own[0]} is an author of the change"
-    persons = {folded(p) for p in given.persons}
+    persons = {one_person(p) for p in given.persons}
     if len(persons) < wanted:
         return Reason.WAIVER_PERSONS, f"signed by {len(persons)} persons, the policy wants {wanted}"
     return None
-
-
-def folded(person: str) -> str:
-    """A person's name as two of them are compared: one person with two spellings is one person."""
-    return " ".join(person.casefold().split())
 
 
 @dataclass(frozen=True, slots=True)

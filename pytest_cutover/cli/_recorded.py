@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.cli import _evidence, _runs
 from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError
+from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
 from pytest_cutover.evidence.report import KIND, read_report
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
-from pytest_cutover.evidence.verify import looks_like_bundle, verify_bundle
+from pytest_cutover.evidence.verify import looks_like_bundle
 from pytest_cutover.model import Verdict, parse_rfc3339, rfc3339
 from pytest_cutover.record import fold
 from pytest_cutover.rejudge.case import Case
@@ -137,7 +138,8 @@ def _places(path: Path) -> tuple[Path, Path]:
 
 def _signed(path: Path, bundle: bytes, report: bytes | None, options: argparse.Namespace) -> Recorded:
     try:
-        found = verify_bundle(bundle, report, _evidence.anchor(options.trust))
+        proof = _evidence.read_if_there(path.with_name(PROOF_FILE))
+        found = verify_logged(bundle, report, proof, _evidence.anchor(options.trust))
     except CutoverError:
         if not options.unverified or report is None:
             raise

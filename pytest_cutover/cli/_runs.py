@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence
 from pytest_cutover.errors import ConfigError, EvidenceError
+from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
 from pytest_cutover.evidence.report import read_report
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
-from pytest_cutover.evidence.verify import looks_like_bundle, verify_bundle
+from pytest_cutover.evidence.verify import looks_like_bundle
 from pytest_cutover.keys.trust import find_anchor
 from pytest_cutover.record import fold
 from pytest_cutover.report import places
@@ -145,6 +146,6 @@ def _verify(
         return None, (f"{BUNDLE_FILE} is not a bundle",)
     if anchor is None:
         return "unknown", ("there is no trusted key to verify with: give --trust FILE",)
-    found = verify_bundle(bundle, report, anchor)
+    found = verify_logged(bundle, report, _evidence.read_if_there(folder / PROOF_FILE), anchor)
     problems = tuple(f"{p.code.code}: {p.message}" for p in found.problems)
     return (found.signers[0].keyid if found.signers else "unknown"), problems

@@ -57,7 +57,6 @@ class TrustReader:
                     hint="merge the two entries: roles and environments are lists",
                 )
             seen[key.keyid] = at
-        self._one_spelling(keys)
         return keys
 
     def thresholds(self, value: object) -> dict[str, int]:
@@ -175,16 +174,6 @@ class TrustReader:
                 f"{at}.origin", f"it only beside role {' or '.join(sorted(NOTE_ROLES))}", fields["origin"]
             )
         return self._name(fields["origin"], f"{at}.origin")
-
-    def _one_spelling(self, keys: Iterable[TrustedKey]) -> None:
-        """Two spellings of a person would count as two persons."""
-        spellings: dict[str, str] = {}
-        for at, key in enumerate(keys):
-            if key.person is None:
-                continue
-            first = spellings.setdefault(" ".join(key.person.split()).casefold(), key.person)
-            if first != key.person:
-                self.refuse(f"keys[{at}].person", f"{first!r}, as it is spelt above", key.person)
 
     def _name(self, value: object, at: str) -> str:
         """A name in signed notes: no white space and no plus, by C2SP signed-note."""

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_cutover.model import one_person
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
@@ -121,4 +123,8 @@ class TrustedKey:
 
 def persons_of(keys: Iterable[TrustedKey]) -> tuple[str, ...]:
     """Who holds the keys, each person once, in the order of the keys; keys that belong to nobody are left out."""
-    return tuple(dict.fromkeys(key.person for key in keys if key.person is not None))
+    persons: dict[str, str] = {}
+    for key in keys:
+        if key.person is not None:
+            persons.setdefault(one_person(key.person), key.person)
+    return tuple(persons.values())

@@ -479,6 +479,7 @@ def _provenance(view: View) -> Iterator[str]:
             _evidence_words(view) + (f" <code>{esc(evidence.keyid)}</code>" if evidence.keyid else ""),
         ),
     ]
+    rows += [(what.capitalize(), esc(where)) for what, where in evidence.kept]
     for subject in record.subjects[:50]:
         digests = " ".join(f"<code>{esc(f'{n}:{v}')}</code>" for n, v in subject.digest.items())
         rows.append(("Release", f"{esc(subject.name)} {digests}"))

@@ -155,6 +155,7 @@ def _tail(view: View) -> Iterator[str]:
         yield f"- carried: {code(carried_words(view))}"
     where = code(evidence.folder) if evidence.url is None else f"[{evidence.folder_name}]({evidence.url})"
     yield f"- evidence: {where}, {signed_words(view)}"
+    yield from (f"- {what}: {code(where)}" for what, where in evidence.kept)
     if evidence.sealed and evidence.keyid is not None:
         yield f"- verify: {code('cutover verify ' + evidence.folder)}"
 

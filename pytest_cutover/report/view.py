@@ -104,6 +104,9 @@ class Evidence:
     url: str | None = None
     """Where the folder can be looked at, in a CI system."""
 
+    kept: tuple[tuple[str, str], ...] = ()
+    """Where else it is, `log` and `store`, and where there."""
+
     @property
     def folder_name(self) -> str:
         """The folder's own name, which is the run's id."""

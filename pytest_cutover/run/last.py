@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
-from pytest_cutover.evidence.verify import verify_bundle
-from pytest_cutover.files import read_regular
+from pytest_cutover.files import read_or_none, read_regular
 from pytest_cutover.report.view import LastRun, values_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _verified(folder: Path, anchor: Anchor) -> LastRun | None:
         bundle, report = read_regular(folder / BUNDLE_FILE), read_regular(folder / REPORT_FILE)
     except OSError:
         return None
-    found = verify_bundle(bundle, report, anchor)
+    found = verify_logged(bundle, report, read_or_none(folder / PROOF_FILE), anchor)
     if not found.is_valid or found.decision is None or found.record is None:
         return None
     decision = found.decision

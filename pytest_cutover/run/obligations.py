@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_cutover.decision import decide
+from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
+from pytest_cutover.evidence.problems import ProblemCode
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.unsigned import begun_between
-from pytest_cutover.evidence.verify import verify_bundle
-from pytest_cutover.files import read_regular
+from pytest_cutover.files import read_or_none
 from pytest_cutover.model import Verdict, parse_rfc3339
 from pytest_cutover.obligation import Owed, shows
 
@@ -26,22 +26,35 @@ if TYPE_CHECKING:
 
 _WITH_GUARDS = Verdict.GO_WITH_GUARDS.value.encode()
 
+_OUTLIVED = frozenset(
+    {
+        ProblemCode.SIGNATURE_ROTATED,
+        ProblemCode.SIGNATURE_RETIRED,
+        ProblemCode.SIGNATURE_REVOKED,
+        ProblemCode.POLICY_SIGNATURE,
+        ProblemCode.WAIVER_SIGNATURE,
+        ProblemCode.LOG_UNPROVEN,
+        ProblemCode.LOG_PROOF,
+    }
+)
+"""What evidence may lack and still ask for what it promised: each can be brought about afterwards, to be rid of it."""
+
 
 def find_owed(runs: Path, environment: str, anchor: Anchor | None) -> tuple[Owed, ...]:
     """Every obligation of this environment's decisions, oldest first, with the run that first showed it green.
 
     `runs` is the folder of runs. Both sides need evidence that `anchor` verifies: what nobody signed went
-    nowhere and shows nothing. Runs that were moved away are not seen.
+    nowhere and shows nothing; but a promise outlives the key that signed it. Runs that were moved away are not seen.
     """
     if anchor is None:
         return ()
     names = sorted(p.name for p in runs.iterdir()) if runs.is_dir() else []
     folders = [runs / name for name in names if begun_between(name) is not None]
-    asking = [f for f in folders if _WITH_GUARDS in (_read(f / REPORT_FILE) or b"")]
+    asking = [f for f in folders if _WITH_GUARDS in (read_or_none(f / REPORT_FILE) or b"")]
     owed: list[Owed] = []
     for folder in asking:
-        found = _verified(folder, anchor)
-        if found is not None and found.decision is not None:
+        found = _found(folder, anchor)
+        if found is not None and found.decision is not None and _still_asks(found):
             owed += _asked(found.decision, environment)
     return tuple(_settled(owed, folders, environment, anchor)) if owed else ()
 
@@ -68,8 +81,13 @@ def _settled(owed: list[Owed], folders: list[Path], environment: str, anchor: An
         begun = begun_between(folder.name)
         if begun is None or begun[1] < first or len(shown) == len(owed):
             continue
-        found = _verified(folder, anchor)
-        if found is None or found.decision is None or found.decision.environment != environment:
+        found = _found(folder, anchor)
+        if (
+            found is None
+            or not found.is_valid
+            or found.decision is None
+            or found.decision.environment != environment
+        ):
             continue
         gates = _judged(found)
         for each in owed:
@@ -87,15 +105,13 @@ def _judged(found: Verification) -> tuple[GateDecision, ...]:
     return decide(found.record, found.report.policy, found.decision.decided_at).gates
 
 
-def _verified(folder: Path, anchor: Anchor) -> Verification | None:
-    bundle, report = _read(folder / BUNDLE_FILE), _read(folder / REPORT_FILE)
+def _found(folder: Path, anchor: Anchor) -> Verification | None:
+    bundle, report = read_or_none(folder / BUNDLE_FILE), read_or_none(folder / REPORT_FILE)
     if bundle is None or report is None:
         return None
-    found = verify_bundle(bundle, report, anchor)
-    return found if found.is_valid else None
+    return verify_logged(bundle, report, read_or_none(folder / PROOF_FILE), anchor)
 
 
-def _read(path: Path) -> bytes | None:
-    with suppress(OSError):
-        return read_regular(path)
-    return None
+def _still_asks(found: Verification) -> bool:
+    """Whether what a release promised holds: a key that ended since, or a proof that is gone, takes nothing back."""
+    return all(problem.code in _OUTLIVED for problem in found.problems)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import bears_until, decide
 from pytest_cutover.errors import ConfigError, CutoverError
+from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
 from pytest_cutover.evidence.opened import MAX_CHAIN, MadeFor, OpenedEvidence, carriable, troubled, unfit
 from pytest_cutover.evidence.report import chain_length, is_fleet_report, read_report
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.unsigned import begun_between
-from pytest_cutover.evidence.verify import signed_decision, verify_bundle
+from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.files import read_regular, write_atomic
 from pytest_cutover.reasons import Reason
 from pytest_cutover.record import fold
@@ -201,7 +202,7 @@ def _verified(folder: Path, context: RunContext, anchor: Anchor | None, now: dat
         raise NothingCarriedError(f"{name} is not signed")
     if anchor is None:
         raise NothingCarriedError(f"there is no trusted key to verify {name.removesuffix(',')} with")
-    found = verify_bundle(bundle, report, anchor)
+    found = verify_logged(bundle, report, _read(folder / PROOF_FILE), anchor)
     claims, record = found.decision, found.record
     if not found.is_valid or claims is None or record is None:
         codes = ", ".join(dict.fromkeys(p.code.code for p in found.problems))

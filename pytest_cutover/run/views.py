@@ -73,6 +73,7 @@ def live_view(concluded: Conclusion, context: RunContext, wanted: Wanted, enviro
         signer=context.signer_kind.value,
         report_sha256=_digest(context.run_dir / REPORT_FILE) if concluded.sealed else None,
         url=places.evidence_url(environ, folder),
+        kept=concluded.kept,
     )
     record = concluded.record
     return build(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cutover.keys.signer import load_private_key
 from tests.false_go.harness import (
     REPORT,
     RUNS,
@@ -186,3 +187,31 @@ class TestDoesNotCount:
 
         assert seen.exit == 10
         assert "obligation.overdue" in seen.codes
+
+
+@pytest.mark.parametrize(
+    "life",
+    [
+        {"state": "retired"},
+        {"state": "revoked", "revoked_at": "2026-01-01T00:00:00Z", "reason": "lost"},
+    ],
+    ids=lambda life: life["state"],
+)
+def test_a_promise_outlives_the_key_that_signed_it(
+    life: dict[str, str], released: Released, tmp_path: Path
+) -> None:
+    """Else rotating keys would be a way to be rid of it."""
+    time.sleep(SOON_S)
+    made = cutover(tmp_path, released.keys, "keys", "new", "next.pem", "--name", "next")
+    trust = json.loads(released.keys.trust.read_text())
+    old = load_private_key(released.keys.decision).keyid
+    for entry in trust["keys"]:
+        if entry["keyid"] == old:
+            entry |= life | {"roles": ["decision"]}
+    trust["keys"].append(json.loads(made.stdout))
+    (tmp_path / "trust.json").write_text(json.dumps(trust))
+
+    seen = released.again(CUTOVER_TRUST=str(tmp_path / "trust.json"), CUTOVER_KEY=str(tmp_path / "next.pem"))
+
+    assert (seen.exit, seen.verdicts) == (10, ("NO-GO",)), seen.summary()
+    assert "obligation.overdue" in seen.codes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.decision import decide
-from pytest_cutover.model import ExitCode, Limit, Operator, Subject, Verdict
+from pytest_cutover.model import ExitCode, Limit, Operator, Subject, Verdict, one_person
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
 from pytest_cutover.waiver import (
@@ -20,7 +20,6 @@ from pytest_cutover.waiver import (
     GuardKind,
     Obligation,
     Waiver,
-    folded,
     guards_digest,
 )
 from tests.unit.journals import (
@@ -241,4 +240,4 @@ class TestGuardsConfirmed:
 
 
 def test_a_person_is_compared_without_case_and_stray_blanks() -> None:
-    assert folded("  Bea   BOSS ") == folded("bea boss") != folded("beaboss")
+    assert one_person("  Bea   BOSS ") == one_person("bea boss") != one_person("beaboss")
