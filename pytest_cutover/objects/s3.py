@@ -301,10 +301,11 @@ class S3Objects:
         """
 
         def look() -> bool:
-            below = tuple(dropwhile(lambda v: v.id != ours.id, self.bucket.versions(key)))
-            if not below:
+            below = dropwhile(lambda v: v.id != ours.id, self.bucket.versions(key))
+            first = next(below, None)
+            if first is None:
                 raise StoreUnavailableError(f"{self.where}/{key}: version {ours.id} was written and is gone")
-            return current(below, lambda v: self.bucket.follows(key, v.id)) == below[0]
+            return current(chain([first], below), lambda v: self.bucket.follows(key, v.id)) == first
 
         return self._steadily(key, look)
 
