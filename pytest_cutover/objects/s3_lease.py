@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_cutover.errors import CutoverError
 from pytest_cutover.objects.protocol import (
     ABSENT,
     Absent,
@@ -103,8 +104,8 @@ class _Lease:
             except ObjectConflictError:
                 self._is_lost = True
                 return
-            except StoreUnavailableError:
-                continue  # it may come back before the lease has ended
+            except CutoverError:
+                continue  # the store may come back before the lease has ended
 
     def release(self) -> None:
         """Give it back; where that fails its age ends it."""
@@ -115,7 +116,7 @@ class _Lease:
             self._store.forget_older(self._key)
         except ObjectConflictError:
             self._is_lost = True
-        except StoreUnavailableError:
+        except CutoverError:
             return
 
     def check(self) -> None:

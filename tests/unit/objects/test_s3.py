@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,7 @@ from pytest_cutover.objects.protocol import (
 )
 from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.objects.s3_bucket import whole_seconds
+from pytest_cutover.objects.s3_lease import leased
 from tests.s3 import new_bucket, objects_at
 
 LATER = datetime(2090, 1, 1, tzinfo=UTC)
@@ -469,6 +471,23 @@ class TestExclusive:
                 pass
 
         assert len(stored(client, bucket, "_cutover/locks/x")) == 1
+
+    def test_whoever_works_for_long_renews_it(self, objects):
+        with leased(objects, "lease", timeout_s=1, lease_s=0.1):
+            first = objects.read("lease")[0]
+            while json.loads(objects.read("lease")[0])["serial"] < 3:
+                threading.Event().wait(0.01)
+
+            assert json.loads(first)["holder"] == json.loads(objects.read("lease")[0])["holder"]
+        assert json.loads(objects.read("lease")[0])["free"] is True
+
+    def test_a_store_that_goes_away_meanwhile_is_no_traceback(self, shaky, proxy):
+        """What was done in the block is done; the lease ends by its age."""
+        with leased(shaky, "lease", timeout_s=1, lease_s=0.1):
+            proxy.add("PUT", "lose-request", 100)
+            shaky._calls._retry_for_s = 0.1
+            threading.Event().wait(0.2)
+        shaky._calls._retry_for_s = 5.0
 
     def test_what_a_dead_holder_left_is_taken_and_the_dead_are_told(self, objects, monkeypatch):
         monkeypatch.setattr("pytest_cutover.objects.s3.S3Objects.age_s", lambda *_: 31.0)
