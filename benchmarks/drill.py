@@ -96,7 +96,7 @@ def _killed(ceph: Ceph, folder: Path, source: Path) -> Iterator[Figure]:
 
     os.environ.update(ceph.environ())
     bucket = ceph.bucket()
-    store = S3Objects(s3_client(), bucket)
+    store = S3Objects(s3_client(), bucket, retry_for_s=300)
     down_s = []
 
     def kill(done: int, total: int) -> None:
