@@ -92,7 +92,7 @@ class _Lease:
             if time.monotonic() >= until:
                 raise StoreUnavailableError(
                     f"{self._store.where}: another writer had {self._key} for {timeout_s:g} s",
-                    hint="wait for it to end; one that died is forgotten after a minute",
+                    hint="wait for it to end; one that died is forgotten after half a minute",
                 )
             sleep(_POLL_S * random.uniform(0.5, 2))  # noqa: S311 # spreads writers over time
 
