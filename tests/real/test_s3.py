@@ -263,11 +263,11 @@ class TestKilled:
     """kill -9 in the middle."""
 
     def test_a_gateway_that_comes_back_is_waited_for(self, ceph, objects, bucket, tmp_path):
-        source = documents(tmp_path / "source", 100)
+        source = documents(tmp_path / "source", 60)
         killed = []
 
         def kill(done, total):
-            if not killed and done == 60:
+            if not killed and done == 40:
                 ceph.kill_gateway()
                 killed.append(done)
                 threading.Event().wait(0.5)  # others are writing meanwhile
@@ -275,7 +275,7 @@ class TestKilled:
 
         done = upload(source, objects, retain_until=UNTIL, now=datetime.now(UTC), progress=kill)
 
-        assert (killed, done.problems) == ([60], ())
+        assert (killed, done.problems) == ([40], ())
         assert contents(objects) == contents(source)
         assert versions(ceph, bucket, "") == [f"evidence/{key}" for key in contents(source)]
 
@@ -298,7 +298,7 @@ class TestKilled:
         assert len(versions(ceph, bucket, "")) == 40
 
     def test_an_upload_that_was_killed_is_run_again(self, ceph, environ, objects, bucket, tmp_path):
-        source = documents(tmp_path / "source", 250)
+        source = documents(tmp_path / "source", 200)
         words = ["evidence", "upload", str(tmp_path / "source"), f"s3://{bucket}/evidence", "--for", "1d"]
         first = subprocess.Popen(
             [sys.executable, "-m", "pytest_cutover", *words], cwd=tmp_path, stdout=subprocess.DEVNULL
@@ -309,11 +309,10 @@ class TestKilled:
         halfway = len(versions(ceph, bucket, ""))
         done = command(*words, "--json", cwd=tmp_path)
 
-        assert halfway < 500
+        assert halfway < 400
         assert done.returncode == 0, done.stderr
-        assert 0 < json.loads(done.stdout)["new"] <= 500 - halfway  # some were still on their way
-        assert contents(objects) == contents(source)
-        assert len(versions(ceph, bucket, "")) == 500
+        assert 0 < json.loads(done.stdout)["new"] <= 400 - halfway  # some were still on their way
+        assert versions(ceph, bucket, "") == [f"evidence/{held.key}" for held in source.list()]
 
     def test_what_was_acknowledged_survives_the_end_of_everything(self, tmp_path, monkeypatch):
         """Monitor, OSD and gateway are killed at once, and start again on what is on the disk."""
