@@ -64,8 +64,9 @@ def environment():
     return kept | {"PYTHONHASHSEED": "0"}
 
 
+# -B: what a first import writes into __pycache__ is no call of an append.
 def command(folder, key, name="entry", rounds=1, batch=1):
-    return [sys.executable, "-c", SCRIPT, str(folder), str(key), name, str(rounds), str(batch)]
+    return [sys.executable, "-B", "-c", SCRIPT, str(folder), str(key), name, str(rounds), str(batch)]
 
 
 def ran(arguments, **options):

@@ -80,7 +80,8 @@ class Sweep:
         paths = [str(p) for p in (self.folder / name, self.run_dir, self.key, self.trust)]
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CUTOVER_", "PYTEST_", "COV_"))}
         done = subprocess.run(
-            [*traced, sys.executable, "-c", SCRIPT, *paths, LATER.isoformat()],
+            # -B: what a first import writes into __pycache__ is no call of a put.
+            [*traced, sys.executable, "-B", "-c", SCRIPT, *paths, LATER.isoformat()],
             env=kept | {"PYTHONHASHSEED": "0"},
             capture_output=True,
             text=True,
