@@ -154,6 +154,11 @@ def _run_preflight(kind: KeyKind, folder: Path) -> None:
     (project / "pytest.ini").write_text("[pytest]\n")
     key.write_bytes(generate(kind))
     key.chmod(0o600)
+    # Who signed the policy, and who signs the run: its gates verify what is in its store.
+    trust = json.loads((project / "configs/trust.json").read_bytes())
+    public = load_private_pem(key.read_bytes(), where=str(key)).public
+    trust["keys"].append(trust_entry(public, name="release"))
+    (project / "configs/trust.json").write_text(json.dumps(trust))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("CUTOVER_", "PYTEST_", "COV_"))}
     command = [sys.executable, "-m", "pytest", "-m", "preflight", "gates", "-p", "no:cacheprovider"]
     ran = subprocess.run(
@@ -168,7 +173,4 @@ def _run_preflight(kind: KeyKind, folder: Path) -> None:
     (run,) = (project / "var/cutover/runs").iterdir()
     for name in (BUNDLE_FILE, REPORT_FILE):
         shutil.copyfile(run / name, folder / name)
-    trust = json.loads((project / "configs/trust.json").read_bytes())  # who signed the policy
-    public = load_private_pem(key.read_bytes(), where=str(key)).public
-    trust["keys"].append(trust_entry(public, name="release"))
     (folder / "trust.json").write_text(json.dumps(trust))  # last: with it the folder is whole

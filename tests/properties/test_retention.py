@@ -147,7 +147,7 @@ def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
 def quickly() -> Iterator[None]:
     """The same few bundles are verified again and again."""
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((admit_module, "verify_bundle"), (admit_module, "signed_decision")):
+        for module, name in ((admit_module, "verify_logged"), (admit_module, "signed_decision")):
             patch.setattr(module, name, _remembered(getattr(module, name)))
         patch.setattr(unsigned, "read_report", _remembered(unsigned.read_report))
         yield
