@@ -94,8 +94,12 @@ class Anchor:
     keys: tuple[TrustedKey, ...]
     source: AnchorSource
     where: str
-    thresholds: Mapping[str, int] = field(default_factory=dict, hash=False)  # persons who have to sign, by role
-    floors: Mapping[str, int] = field(default_factory=dict, hash=False)  # lowest version that counts, by policy name
+    thresholds: Mapping[str, int] = field(
+        default_factory=dict, hash=False
+    )  # persons who have to sign, by role
+    floors: Mapping[str, int] = field(
+        default_factory=dict, hash=False
+    )  # lowest version that counts, by policy name
 
     @property
     def integrity_only(self) -> bool:

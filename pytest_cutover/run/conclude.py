@@ -79,10 +79,10 @@ def _judge(context: RunContext) -> Conclusion:
 
 
 def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
-    """Write report and bundle; if that fails the verdict is NO-GO, because nobody could check a GO."""
+    """Write report and bundle, and put it into the log; if that fails the verdict is NO-GO, because nobody could check a GO."""
     from pytest_cutover.evidence.seal import seal as make
 
-    kept: Sequence[tuple[str, str]] = ()
+    kept: tuple[tuple[str, str], ...] = ()
     try:
         if context.signer is not None:
             context = replace(context, signer=current(context.signer))  # rotated since the run began
@@ -104,13 +104,13 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         # The bundle last: a folder with a bundle has everything the bundle speaks of.
         if sealed.bundle is not None:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
-            kept = _keep(conclusion, context, sealed.bundle)
+            kept = _log(conclusion, context, sealed.bundle)
     except _RotatedError:
         take_back(conclusion, context)
         return seal(conclusion, context)
-    except _NotKeptError as exc:
+    except _NotLoggedError as exc:
         take_back(conclusion, context)
-        return seal(add_problem(context, exc.reason, str(exc)), exc.without)
+        return seal(add_problem(context, Reason.LOG_UNAVAILABLE, str(exc)), replace(context, log=None))
     except CutoverError as exc:
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
@@ -120,56 +120,59 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
     except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
-    return replace(conclusion, sealed=True, kept=tuple(kept))
+    return replace(conclusion, sealed=True, kept=kept)
 
 
 class _RotatedError(Exception):
     """The key was rotated before the log had what it signed, so that nobody would believe the signature."""
 
 
-class _NotKeptError(Exception):
-    """A log or store did not take the evidence; `without` is the context to seal in then."""
-
-    def __init__(self, reason: Reason, why: CutoverError, without: RunContext) -> None:
-        super().__init__(str(why))
-        self.reason, self.without = reason, without
+class _NotLoggedError(Exception):
+    """The log did not take the decision."""
 
 
-def _keep(conclusion: Conclusion, context: RunContext, bundle: bytes) -> list[tuple[str, str]]:
-    """Put the decision into its log, and all of it into the store; where that is.
+def _log(conclusion: Conclusion, context: RunContext, bundle: bytes) -> tuple[tuple[str, str], ...]:
+    """Put the decision into its log, and the proof beside the bundle; where that is.
 
     After the files, so that the log holds nothing that is nowhere; without its proof the bundle admits nothing.
     """
-    kept = []
-    if context.log is not None:
-        at = conclusion.decision.decided_at
-        try:
-            index, proof = context.log.prove(bundle, context.run_id, context.policy.environment, at)
-        except CutoverError as exc:
-            raise _NotKeptError(Reason.LOG_UNAVAILABLE, exc, replace(context, log=None)) from exc
-        if context.signer is not None and current(context.signer).keyid != context.signer.keyid:
-            raise _RotatedError
-        write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
-        kept.append(("log", f"entry {index} of {context.log.head.origin}"))
-    signer = context.signer
-    if context.store is not None and signer is not None:
-        from pytest_cutover.store.index import index_runs
-        from pytest_cutover.store.putting import put_run, take_out
+    if context.log is None:
+        return ()
+    at = conclusion.decision.decided_at
+    try:
+        index, proof = context.log.prove(bundle, context.run_id, context.policy.environment, at)
+    except CutoverError as exc:
+        raise _NotLoggedError(str(exc)) from exc
+    if context.signer is not None and current(context.signer).keyid != context.signer.keyid:
+        raise _RotatedError
+    write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
+    return (("log", f"entry {index} of {context.log.head.origin}"),)
 
-        try:
-            put_run(context.store, context.run_dir)
-            index_runs(
-                context.store,
-                [context.run_id],
-                [context.policy.environment],
-                signer,
-                context.anchor,
-                datetime.now(UTC),
-            )
-        except CutoverError as exc:
-            take_out(context.store, context.run_id)
-            raise _NotKeptError(Reason.EVIDENCE_NOT_STORED, exc, replace(context, store=None)) from exc
-        kept.append(("store", context.store.where.removeprefix(f"{context.rootdir}/")))
+
+def _store(sealed: Conclusion, context: RunContext) -> Conclusion:
+    """Put the evidence into its store: the last step, as what is in the store and its index is not taken back.
+
+    What the store does not take is NO-GO, sealed again and saying so.
+    """
+    store, signer = context.store, context.signer
+    if store is None or signer is None or not sealed.sealed:
+        return sealed
+    from pytest_cutover.store.index import index_runs
+    from pytest_cutover.store.putting import put_run, take_out
+
+    kept = replace(sealed, kept=(*sealed.kept, ("store", store.where.removeprefix(f"{context.rootdir}/"))))
+    runs, environments = [context.run_id], [context.policy.environment]
+    try:
+        put_run(store, context.run_dir)
+        index_runs(store, runs, environments, current(signer), context.anchor, datetime.now(UTC))
+    except BaseException as exc:  # whatever it was: two verdicts of one run must not be left behind
+        if not take_out(store, context.run_id):
+            return kept
+        take_back(sealed, context)
+        if isinstance(exc, KeyboardInterrupt):
+            return unsealed(sealed, Reason.RUN_INTERRUPTED, "interrupted while the evidence was stored")
+        why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
+        return seal(add_problem(context, Reason.EVIDENCE_NOT_STORED, why), context)
     return kept
 
 
@@ -192,13 +195,16 @@ def _tell(context: RunContext, reason: Reason, message: str) -> str | None:
 
 
 def seal_unless_told(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> Conclusion:
-    """Seal; a GO during whose sealing a signal came is taken back, and its NO-GO sealed in its place."""
+    """Seal and store; a GO during whose sealing a signal came is taken back, and its NO-GO sealed in its place.
+
+    A signal that comes while the evidence is stored comes too late: the decision stands.
+    """
     sealed = seal(conclusion, context)
-    if not came or int(sealed.decision.exit_code) != 0:
-        return sealed
-    take_back(sealed, context)
-    message = f"interrupted while the evidence was written ({came[0]})"
-    return seal(add_problem(context, Reason.RUN_INTERRUPTED, message), context)
+    if came and int(sealed.decision.exit_code) == 0:
+        take_back(sealed, context)
+        message = f"interrupted while the evidence was written ({came[0]})"
+        sealed = seal(add_problem(context, Reason.RUN_INTERRUPTED, message), context)
+    return _store(sealed, context)
 
 
 def take_back(conclusion: Conclusion, context: RunContext) -> None:

@@ -60,18 +60,19 @@ def put_run(store: ObjectStore, run_dir: Path) -> Put:
     return put_set(store, read_set(run_dir))
 
 
-def take_out(store: ObjectStore, run_id: str) -> None:
+def take_out(store: ObjectStore, run_id: str) -> bool:
     """Remove what an attempt to put a run left, as far as the store lets it: half a set may not pass for evidence.
 
-    A run that the index names was put whole before: it stays, whatever this attempt was about.
+    False for a run that the index names: it was put whole, and stays.
     """
     with suppress(EvidenceError, AdapterError):
         if _is_indexed(store, run_id):
-            return
+            return False
         # The bundle first: without it the rest says nothing.
         keys = store.keys(key_of(run_id, ""))
         for key in sorted(keys, key=lambda k: not k.endswith(BUNDLE_FILE)):
             store.delete(key)
+    return True
 
 
 def _is_indexed(store: ObjectStore, run_id: str) -> bool:

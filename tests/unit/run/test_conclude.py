@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from pytest_cutover import files
+from pytest_cutover.errors import AdapterError
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
+from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.conclude import (
     Conclusion,
@@ -303,3 +306,81 @@ class TestReportPath:
     def test_placeholders(self, pattern: str, path: str) -> None:
         """Every one, and nothing else."""
         assert report_path(pattern, journals.NOW) == Path(path)
+
+
+class TestStore:
+    """What is in the store says the same as the exit code."""
+
+    @pytest.fixture
+    def context(self, tmp_path: Path) -> RunContext:
+        return run_in(tmp_path, store=FolderObjects(tmp_path / "evidence"))
+
+    def stored(self, context: RunContext) -> bytes | None:
+        """The bundle of the run in the store."""
+        assert context.store is not None
+        try:
+            return context.store.read(f"history/{context.run_id}/{BUNDLE}")[0]
+        except ObjectMissingError:
+            return None
+
+    def test_a_run_is_put_into_it(self, context: RunContext) -> None:
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert conclusion.decision.verdict is Verdict.GO
+        assert conclusion.kept == (("store", "evidence"),)
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    def test_a_go_that_was_interrupted_is_not(self, context: RunContext) -> None:
+        """Sealed twice, stored once."""
+        conclusion = seal_unless_told(judge(context), context, ["SIGINT"])
+
+        assert conclusion.decision.verdict is Verdict.NO_GO
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    @pytest.mark.parametrize("error", [RuntimeError("odd"), AdapterError("down"), OSError(5, "I/O error")])
+    @pytest.mark.parametrize("name", ["putting.put_run", "index.index_runs"])
+    def test_what_it_does_not_take_is_no_go(
+        self, context: RunContext, name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def broken(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(f"pytest_cutover.store.{name}", broken)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert conclusion.decision.exit_code is ExitCode.UNPROVEN
+        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+        assert conclusion.sealed
+        assert self.stored(context) is None
+
+    def test_interrupted_meanwhile_nothing_is_left(
+        self, context: RunContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("pytest_cutover.store.index.index_runs", interrupted)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert conclusion.decision.exit_code is ExitCode.UNPROVEN
+        assert not conclusion.sealed
+        assert self.stored(context) is None
+        assert not (context.run_dir / BUNDLE).exists()
+
+    def test_interrupted_after_it_the_decision_stands(
+        self, context: RunContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The index names it: a second verdict would be one too many."""
+        from pytest_cutover.store import index
+
+        real = index.index_runs
+
+        def then_interrupted(*arguments: Any) -> None:
+            real(*arguments)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(index, "index_runs", then_interrupted)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert conclusion.decision.verdict is Verdict.GO
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
