@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_cutover.fleet import FleetRecord
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.policy.load import LoadedPolicy
     from pytest_cutover.run.logged import RunLog
 
@@ -79,7 +80,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     from pytest_cutover.fleet import FleetRecord, decide_fleet
     from pytest_cutover.keys.signer import current, load_signer
     from pytest_cutover.policy.load import load_policy
-    from pytest_cutover.run.context import new_run_id
+    from pytest_cutover.run.context import new_run_id, open_store
 
     anchor = _evidence.anchor(options.trust)
     now = datetime.now(UTC)
@@ -93,6 +94,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     policy = loaded.effective
     signer = load_signer(os.environ, Path.cwd(), option=options.key, say=_say)
     log = None if signer is None else _open_log(loaded, anchor, now)
+    store = None if signer is None else open_store(loaded.profile.store_place, Path.cwd())
     shards = tuple(shard_evidence(*given, anchor) for given in _evidence.shards(options.runs))
     fleet = FleetRecord(
         run_id=new_run_id(now),
@@ -116,7 +118,10 @@ def _merge(options: argparse.Namespace) -> _Merged:
             _log(log, sealed.bundle, folder, fleet, decision)
         # Rotated before the log had it: nobody would believe the old key's signature.
         if signer is None or current(signer).keyid == signer.keyid:
-            return _Merged(fleet, decision, folder, signer)
+            break
+    if signer is not None and store is not None:
+        _store(store, folder, fleet.environment, signer, anchor)
+    return _Merged(fleet, decision, folder, signer)
 
 
 def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | None:
@@ -151,6 +156,20 @@ def _log(log: RunLog, bundle: bytes, folder: Path, fleet: FleetRecord, decision:
         write_atomic(folder / PROOF_FILE, proof)
     except BaseException:
         (folder / BUNDLE_FILE).unlink(missing_ok=True)
+        raise
+
+
+def _store(store: ObjectStore, folder: Path, environment: str, signer: Signer, anchor: Anchor) -> None:
+    """Put the evidence into the store that the policy names; a bundle that it does not take is taken away again."""
+    from pytest_cutover.store.index import index_runs
+    from pytest_cutover.store.putting import put_run, take_out
+
+    try:
+        put_run(store, folder)
+        index_runs(store, [folder.name], [environment], signer, anchor, datetime.now(UTC))
+    except BaseException:
+        if take_out(store, folder.name):
+            (folder / BUNDLE_FILE).unlink(missing_ok=True)
         raise
 
 

@@ -176,7 +176,7 @@ def prepare(
         owed=find_owed(rootdir / RUNS, policy.environment, anchor),
         guards=loaded.profile.guards,
         log=log,
-        store=None if signer is None else _store(loaded.profile.store_place, rootdir),
+        store=None if signer is None else open_store(loaded.profile.store_place, rootdir),
         anchor=find_anchor(options.trust, environ, rootdir),  # again: keys may have been made meanwhile
     )
     if not options.only_open:
@@ -186,7 +186,7 @@ def prepare(
     return opened(context, anchor, now, say)
 
 
-def _store(place: str | None, rootdir: Path) -> ObjectStore | None:
+def open_store(place: str | None, rootdir: Path) -> ObjectStore | None:
     """The evidence store at a place of the policy, relative to the project."""
     if place is None:
         return None

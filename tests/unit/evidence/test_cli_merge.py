@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.cli import main
+from pytest_cutover.evidence.inclusion import PROOF_FILE
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.files import write_atomic
 from pytest_cutover.keys.signer import PemSigner, generate, load_private_key, write_new_private
@@ -45,7 +46,7 @@ class Place:
         (folder / "trust.json").write_text(json.dumps({"format": 1, "keys": keys}))
         self.write_policy(["eu", "us"])
 
-    def write_policy(self, shards: Any) -> Path:
+    def write_policy(self, shards: Any, **environment: Any) -> Path:
         plan = {"requires": ["service.ready"]} | ({} if shards is None else {"shards": shards})
         document = {
             "format": 1,
@@ -53,7 +54,7 @@ class Place:
             "version": 3,
             "plans": {"preflight": plan, "canary": plan},
             "limits": {"service.ready": {"latency": {"at_most": 0.5, "unit": "s"}}},
-            "environments": {"production": {}, "staging": {}},
+            "environments": {"production": environment, "staging": {}},
         }
         path = self.folder / "configs/policy.json"
         write_atomic(path, json.dumps(document).encode())
@@ -117,7 +118,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUTOVER_KEY", str(tmp_path / "key.pem"))
     monkeypatch.setenv("CUTOVER_TRUST", str(tmp_path / "trust.json"))
-    for name in ("CUTOVER_ENV", "CUTOVER_POLICY", "CUTOVER_KEY_PEM"):
+    for name in ("CUTOVER_ENV", "CUTOVER_POLICY", "CUTOVER_KEY_PEM", "CUTOVER_KEY_LOG"):
         monkeypatch.delenv(name, raising=False)
     return made
 
@@ -225,6 +226,48 @@ class TestMerge:
 
         assert main(["merge", str(run), "--plan", "preflight", "--environment", "production", *argv]) == 2
         assert not (place.folder / "var").exists()
+
+
+class TestLoggedAndStored:
+    """A policy that names a log and a store."""
+
+    ORIGIN = "log.example.org/shop"
+
+    @pytest.fixture
+    def kept(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+        path = place.folder / "log.pem"
+        write_new_private(path, generate(KeyKind.ED25519))
+        monkeypatch.setenv("CUTOVER_KEY_LOG", str(path))
+        trust = json.loads((place.folder / "trust.json").read_text())
+        public = load_private_key(path).public
+        trust["keys"].append(trust_entry(public, name="log", roles=("log",), origin=self.ORIGIN))
+        (place.folder / "trust.json").write_text(json.dumps(trust))
+        place.write_policy(["eu", "us"], log={"origin": self.ORIGIN}, store={"place": "evidence"})
+        return place
+
+    def test_of_a_fleet_the_merge_is_both(self, kept: Place, capsys: Capture) -> None:
+        assert kept.merge(kept.run("eu"), kept.run("us")) == 0
+        assert main(["verify", str(kept.merged)]) == 0
+        assert f"logged   as entry 0 of {self.ORIGIN}" in capsys.readouterr().out
+        assert kept.admit(kept.merged) == 0
+        assert main(["evidence", "verify", "--store", "evidence", "--log", "var/cutover/log"]) == 0
+
+    def test_without_its_proof_it_admits_nothing(self, kept: Place) -> None:
+        assert kept.merge(kept.run("eu"), kept.run("us")) == 0
+        (kept.merged / PROOF_FILE).unlink()
+
+        assert main(["verify", str(kept.merged)]) == 1
+        assert kept.admit(kept.merged) == 1
+
+    @pytest.mark.parametrize("blocked", ["var/cutover/log", "evidence", "evidence/latest.json/x"])
+    def test_what_they_do_not_take_leaves_no_bundle(self, kept: Place, blocked: str) -> None:
+        path = kept.folder / blocked
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+
+        assert kept.merge(kept.run("eu"), kept.run("us")) == 2
+        assert not list(kept.folder.glob(f"var/cutover/runs/*/{BUNDLE_FILE}"))
+        assert not list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}"))
 
 
 class TestAdmit:
