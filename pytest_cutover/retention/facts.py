@@ -76,6 +76,8 @@ class Facts:
     about: frozenset[tuple[str, str]] | None = None
     """Environments and digests; None: it could be about anything."""
     is_fleet: bool = False
+    is_shard: bool = True
+    """Whether it may have been one of a fleet."""
     names: frozenset[str] = frozenset()
     """Ids of other runs that occur in it."""
     promises: bool = False
@@ -122,6 +124,9 @@ def facts(
         in_force_until=max(expiries, default=None),
         about=_about(record, believed) if is_certain else None,
         is_fleet=report is None or is_fleet_report(report),
+        is_shard=not is_certain
+        or any(d.shard is not None for d in decisions)
+        or (record is not None and record.shard is not None),
         names=_names(head or b"", report or b"") - {name},
         promises=any(g.get("obligation") is not None for d in decisions for g in d.guards),
     )

@@ -1,12 +1,14 @@
 """Which runs may go, and in which order. Pure.
 
 `cutover admit` lets the newest decision count, so a run that is taken away may let an older GO count again. That must
-not happen, at no moment: a run that takes back a GO stays as long as the GO does, and a GO goes first.
+not happen, at no moment: a run that takes back a GO stays as long as the GO does, and a GO goes first. Where each of
+two could take back the other, which only whoever asks can know, both stay.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from pytest_cutover.retention.facts import EARLIEST, LONGEST_RUN, Facts, Made
@@ -50,9 +52,12 @@ def choose(
         reason = _own_reason(run, limits, now) or (needed or {}).get(run.name)
         if reason is not None:
             kept[run.name] = reason
-    _keep_what_is_needed(runs, kept)
-    removed = sorted((r for r in runs if r.name not in kept), key=_order)
-    return Choice(kept, tuple(removed))
+    while True:
+        _keep_what_is_needed(runs, kept)
+        removed, stuck = _one_after_the_other([r for r in runs if r.name not in kept])
+        if not stuck:
+            return Choice(kept, tuple(removed))
+        kept |= {run.name: "it and another run could take back each other" for run in stuck}
 
 
 def _newest(runs: Iterable[Facts], count: int) -> dict[str, str]:
@@ -109,7 +114,31 @@ def _takes_back(run: Facts, go: Facts) -> bool:
     if run.about is not None and go.about is not None and run.about.isdisjoint(go.about):
         return False
     # A merge is also refused for a shard that was decided before it, and left out.
-    return go.is_fleet or run.latest >= go.go_since
+    return (go.is_fleet and run.is_shard) or run.latest >= go.go_since
+
+
+def _one_after_the_other(runs: Sequence[Facts]) -> tuple[list[Facts], list[Facts]]:
+    """The runs so that none goes before a GO that it takes back; and those for which there is no such order."""
+    waits_for: dict[str, int] = {run.name: 0 for run in runs}
+    frees: dict[str, list[Facts]] = {run.name: [] for run in runs}
+    for go in runs:
+        if go.go_since is None:
+            continue
+        for run in runs:
+            if run is not go and _takes_back(run, go):
+                waits_for[run.name] += 1
+                frees[go.name].append(run)
+    ready = [(_order(run), run) for run in runs if not waits_for[run.name]]
+    heapify(ready)
+    ordered = []
+    while ready:
+        _, gone = heappop(ready)
+        ordered.append(gone)
+        for run in frees[gone.name]:
+            waits_for[run.name] -= 1
+            if not waits_for[run.name]:
+                heappush(ready, (_order(run), run))
+    return ordered, [run for run in runs if waits_for[run.name]]
 
 
 def _order(run: Facts) -> tuple[bool, datetime, str]:

@@ -107,6 +107,15 @@ class TestTakingBack:
         before = replace(OLD, about=self.GO.about, latest=NOW - timedelta(seconds=1))
 
         assert gone(replace(self.GO, is_fleet=True), before, NEWEST) == []
+        assert gone(replace(self.GO, is_fleet=True), replace(before, is_shard=False), NEWEST) != []
+
+    def test_of_two_that_could_take_each_other_back_both_stay(self) -> None:
+        """One of them may be forged, as whoever asks with other keys will see: which is gone first would decide."""
+        go = replace(self.GO, made=MADE)
+        other = replace(OLD, about=None, go_since=go.go_since, latest=go.latest + timedelta(days=1))
+
+        assert gone(other, go, NEWEST) == []
+        assert gone(replace(other, go_since=None), go, NEWEST) == [go.name, other.name]
 
     def test_a_go_that_goes_too_goes_first(self) -> None:
         go = replace(self.GO, made=MADE)
