@@ -97,7 +97,7 @@ def _killed(ceph: Ceph, folder: Path, source: Path) -> Iterator[Figure]:
     os.environ.update(ceph.environ())
     bucket = ceph.bucket()
     store = S3Objects(s3_client(), bucket, retry_for_s=300)
-    down_s = []
+    down_s: list[float] = []
 
     def kill(done: int, total: int) -> None:
         if not down_s and done >= total // 2:
