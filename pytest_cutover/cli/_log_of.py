@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover import strictjson
 from pytest_cutover.cli._evidence import anchor, read
 from pytest_cutover.errors import ConfigError, EvidenceError
-from pytest_cutover.evidence.inclusion import PROOF_FILE, belongs_into_a_log
+from pytest_cutover.evidence.inclusion import PROOF_FILE, belongs_into_a_log, claimed, documents_behind
 from pytest_cutover.evidence.seal import BUNDLE_FILE
 from pytest_cutover.keys.signer import load_private_key
 from pytest_cutover.keys.trust import LOG_KEY
@@ -21,6 +21,7 @@ from pytest_cutover.objects.place import open_objects
 from pytest_cutover.run.logged import LOG_KEY_VARIABLE
 from pytest_cutover.tlog.audit import Pinned
 from pytest_cutover.tlog.checkpoint import parse_checkpoint, pinned_checkpoint
+from pytest_cutover.tlog.entry import entry_name
 from pytest_cutover.tlog.known import log_keys
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import ED25519, NoteSigner, NoteVerifier, parse_vkey
@@ -130,7 +131,7 @@ def pinned_runs(runs: Path) -> list[Pinned]:
 
 
 def digests_of(runs: Path) -> dict[str, str]:
-    """SHA-256 of every bundle below `runs` that belongs into a log, and where it is.
+    """SHA-256 of every bundle below `runs` that belongs into a log, and of what it rests on, and where that is.
 
     Left out is what has no proof and says of itself that it belongs into none: decided before there was a log, or a NO-GO
     that none took.
@@ -142,6 +143,9 @@ def digests_of(runs: Path) -> dict[str, str]:
             data = read(path)
             if (folder / PROOF_FILE).exists() or belongs_into_a_log(data):
                 out[hashlib.sha256(data).hexdigest()] = str(path)
+                claims = claimed(data)
+                for kind, digest, name, _ in [] if claims is None else documents_behind(claims):
+                    out.setdefault(digest, f"{kind.value} {entry_name(name)} of {path}")
     return out
 
 

@@ -32,12 +32,12 @@ def log_file(place: str, path: Path, kind: EntryKind, name: str, environment: st
     from pytest_cutover.cli._evidence import read
     from pytest_cutover.cli._log_of import LogChoice, writable_log
     from pytest_cutover.files import write_atomic
-    from pytest_cutover.tlog.entry import LogEntry
+    from pytest_cutover.tlog.entry import LogEntry, entry_name
     from pytest_cutover.tlog.proof import SUFFIX
 
     log = writable_log(LogChoice(place, None, None, None), None)
     digest = hashlib.sha256(read(path)).hexdigest()
-    entry = LogEntry(kind, digest, datetime.now(UTC), name, environment).to_bytes()
+    entry = LogEntry(kind, digest, datetime.now(UTC), entry_name(name), environment).to_bytes()
     appended = log.append([entry])
     write_atomic(
         path.with_name(path.name + SUFFIX), log.prove(appended.first, signed=appended.signed, extra=entry)

@@ -23,7 +23,7 @@ from pytest_cutover.cli._log_of import (
 )
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.files import write_atomic
-from pytest_cutover.tlog.entry import EntryKind, LogEntry, read_entry
+from pytest_cutover.tlog.entry import EntryKind, LogEntry, known_entry
 from pytest_cutover.tlog.known import witness_keys
 from pytest_cutover.tlog.note import encode_base64
 from pytest_cutover.tlog.proof import SUFFIX
@@ -182,7 +182,7 @@ def _prove(options: argparse.Namespace) -> int:
     log = asked_log(LogChoice.of(options))
     index = options.index if options.file is None else _find(log, options.file)
     (entry,) = list(log.entries(index, index + 1)) or [b""]
-    proof = log.prove(index, extra=None if _digest_in(entry) is None else entry)
+    proof = log.prove(index, extra=None if known_entry(entry) is None else entry)
     if options.out is None:
         sys.stdout.write(proof.decode())
     else:
@@ -196,16 +196,10 @@ def _find(log: Log, path: Path) -> int:
     data = read(path)
     digest = hashlib.sha256(data).hexdigest()
     for index, entry in enumerate(log.entries(0, log.checkpoint().size)):
-        if entry == data or _digest_in(entry) == digest:
+        known = known_entry(entry)
+        if entry == data or (known is not None and known.sha256 == digest):
             return index
     raise EvidenceError(f"{path} is not in the log {log.origin}", hint=f"cutover log append {path} --kind …")
-
-
-def _digest_in(entry: bytes) -> str | None:
-    try:
-        return read_entry(entry).sha256
-    except EvidenceError:
-        return None
 
 
 # -- verify, audit -----------------------------------------------------------------------------

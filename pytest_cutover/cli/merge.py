@@ -115,7 +115,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
         sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=signer)
         _write(sealed, folder, options.report)
         if log is not None and sealed.bundle is not None:
-            _log(log, sealed.bundle, folder, fleet, decision)
+            _log(log, sealed.bundle, folder)
         # Rotated before the log had it: nobody would believe the old key's signature.
         if signer is None or current(signer).keyid == signer.keyid:
             break
@@ -146,13 +146,13 @@ def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | N
     return log
 
 
-def _log(log: RunLog, bundle: bytes, folder: Path, fleet: FleetRecord, decision: Decision) -> None:
+def _log(log: RunLog, bundle: bytes, folder: Path) -> None:
     """Put the decision into the log; a bundle that is in none is taken away again."""
     from pytest_cutover.evidence.inclusion import PROOF_FILE
     from pytest_cutover.files import write_atomic
 
     try:
-        _, proof = log.prove(bundle, fleet.run_id, fleet.environment, decision.decided_at)
+        _, proof = log.prove(bundle)
         write_atomic(folder / PROOF_FILE, proof)
     except BaseException:
         (folder / BUNDLE_FILE).unlink(missing_ok=True)

@@ -131,7 +131,7 @@ def _new(options: argparse.Namespace) -> int:
     path: Path = options.out or Path("configs/waivers") / f"{name}.dsse"
     if os.path.lexists(path):
         raise ConfigError(f"{path} is already there", hint="sign it, remove it, or give --out FILE")
-    write_atomic(path, sign_envelope(waiver_statement(waiver), STATEMENT_TYPE, signer) + b"\n")
+    write_atomic(path, sign_envelope(waiver_statement(waiver), STATEMENT_TYPE, signer))
     print(f"{path}: {waiver.gate} waived in {waiver.environment} until {rfc3339(waiver.expires_at)}")
     _log(options.log, path, waiver)
     return 0
@@ -244,7 +244,7 @@ def _sign(options: argparse.Namespace) -> int:
     envelope = read_foreign_envelope(read(options.file))
     waiver = read_waiver(envelope.payload)
     signed = add_signature(envelope, signer)
-    write_atomic(options.file, format_envelope(signed) + b"\n")
+    write_atomic(options.file, format_envelope(signed))
     show([f"{options.file}: {waiver.ticket}, {waiver.gate}: {len(signed.signatures)} signatures"])
     _log(options.log, options.file, waiver)
     return 0

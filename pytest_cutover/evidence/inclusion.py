@@ -14,7 +14,7 @@ from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.claims import read_decision, read_statement
 from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
-from pytest_cutover.evidence.statements import DECISION
+from pytest_cutover.evidence.statements import DECISION, POLICY_URN
 from pytest_cutover.evidence.verify import signed_decision, verify_bundle
 from pytest_cutover.model import LOCAL_LOG
 from pytest_cutover.reasons import Reason
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.verify import Verification
     from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.tlog.entry import EntryKind
     from pytest_cutover.tlog.note import NoteVerifier
     from pytest_cutover.tlog.proof import Proven
 
@@ -78,15 +79,39 @@ def _position(proven: Proven) -> LogPosition:
 
 def belongs_into_a_log(bundle: bytes) -> bool:
     """Whether its decision names a log, or cannot be read. **Not verified**: of a bundle that lies, `verify` says so."""
+    claims = claimed(bundle)
+    return claims is None or (claims.log is not None and not _says_unlogged(claims))
+
+
+def claimed(bundle: bytes) -> DecisionClaims | None:
+    """The decision in a bundle, as far as it can be read. **Not verified**."""
     for raw in reversed(bundle.split(b"\n")):
         try:
             statement = read_statement(read_envelope(raw).payload)
             if statement.predicate_type == DECISION:
-                claims = read_decision(statement)
-                return claims.log is not None and not _says_unlogged(claims)
+                return read_decision(statement)
         except EvidenceError:
             continue
-    return True
+    return None
+
+
+def documents_behind(claims: DecisionClaims) -> list[tuple[EntryKind, str, str, str | None]]:
+    """What a decision rests on and its log has to hold before it: the policy, and each waiver that counts.
+
+    Of each its kind, its SHA-256 in hex, what people call it, and the environment it is about.
+    """
+    from urllib.parse import unquote
+
+    from pytest_cutover.tlog.entry import EntryKind
+
+    name, _, version = claims.policy_uri.removeprefix(POLICY_URN).rpartition(":")
+    digest = claims.policy_digest.removeprefix("sha256:")
+    policy = (EntryKind.POLICY, digest, f"{unquote(name)} version {version}", None)
+    waivers = [
+        (EntryKind.WAIVER, str(w.get("sha256")), f"{w.get('ticket')}, {w.get('gate')}", claims.environment)
+        for w in claims.waivers
+    ]
+    return [policy, *waivers]
 
 
 def _says_unlogged(claims: DecisionClaims) -> bool:

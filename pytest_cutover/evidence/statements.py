@@ -40,6 +40,7 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 GATE_EVIDENCE = "https://pytest-cutover.dev/attestation/gate-evidence/v1"
 FLEET_EVIDENCE = "https://pytest-cutover.dev/attestation/fleet-evidence/v1"
 DECISION = "https://slsa.dev/verification_summary/v1"
+POLICY_URN = "urn:pytest-cutover:policy:"
 DECISION_FIELD = "https://pytest-cutover.dev/attestation/decision/v1"
 MANIFEST = "https://pytest-cutover.dev/attestation/bundle-manifest/v1"
 PREDICATES = (TEST_RESULT, GATE_EVIDENCE, DECISION, MANIFEST)
@@ -308,7 +309,7 @@ def _resource(uri: str | None, digest: str) -> dict[str, Any]:
 
 
 def _policy_uri(policy: EffectivePolicy) -> str:
-    return f"urn:pytest-cutover:policy:{_urn(policy.name)}:{policy.version}"
+    return f"{POLICY_URN}{_urn(policy.name)}:{policy.version}"
 
 
 def environment_uri(environment: str) -> str:

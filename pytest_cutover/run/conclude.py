@@ -104,7 +104,7 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
         # The bundle last: a folder with a bundle has everything the bundle speaks of.
         if sealed.bundle is not None:
             write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
-            kept = _log(conclusion, context, sealed.bundle)
+            kept = _log(context, sealed.bundle)
     except _RotatedError:
         take_back(conclusion, context)
         return seal(conclusion, context)
@@ -131,16 +131,15 @@ class _NotLoggedError(Exception):
     """The log did not take the decision."""
 
 
-def _log(conclusion: Conclusion, context: RunContext, bundle: bytes) -> tuple[tuple[str, str], ...]:
+def _log(context: RunContext, bundle: bytes) -> tuple[tuple[str, str], ...]:
     """Put the decision into its log, and the proof beside the bundle; where that is.
 
     After the files, so that the log holds nothing that is nowhere; without its proof the bundle admits nothing.
     """
     if context.log is None:
         return ()
-    at = conclusion.decision.decided_at
     try:
-        index, proof = context.log.prove(bundle, context.run_id, context.policy.environment, at)
+        index, proof = context.log.prove(bundle)
     except CutoverError as exc:
         raise _NotLoggedError(str(exc)) from exc
     if context.signer is not None and current(context.signer).keyid != context.signer.keyid:

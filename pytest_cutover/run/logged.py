@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import ConfigError, EvidenceError
-from pytest_cutover.evidence.inclusion import PROOF_FILE, log_verifiers, logged_entry
+from pytest_cutover.evidence.inclusion import (
+    PROOF_FILE,
+    claimed,
+    documents_behind,
+    log_verifiers,
+    logged_entry,
+)
 from pytest_cutover.files import read_regular
 from pytest_cutover.keys.signer import generate, load_private_key, public_path, write_new_private
 from pytest_cutover.keys.trust import LOG_KEY
@@ -16,15 +22,18 @@ from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.model import LOCAL_LOG, LogHead
 from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint
+from pytest_cutover.tlog.entry import LogEntry, entry_name, known_entry
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.merkle import EMPTY_ROOT, verify_consistency
 from pytest_cutover.tlog.note import NoteSigner
 from pytest_cutover.tlog.proof import parse_proof
+from pytest_cutover.tlog.tiles import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
+    from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.keys.signer import PemSigner
     from pytest_cutover.keys.trust import Anchor
 
@@ -40,16 +49,31 @@ class RunLog:
     rewritten: str | None
     """Why it does not continue the log that an earlier decision was put into."""
 
-    def prove(self, bundle: bytes, run_id: str, environment: str, decided_at: datetime) -> tuple[int, bytes]:
-        """Append the decision; its index, and the `.tlog-proof` that it is there.
+    def prove(self, bundle: bytes) -> tuple[int, bytes]:
+        """Append the decision in a bundle, and before it what it rests on; its index, and the `.tlog-proof` that it is there.
 
         Raises:
             CutoverError: it could not be appended.
+            EvidenceError: there is no decision in it.
         """
-        entry = logged_entry(bundle, run_id, environment, decided_at)
+        claims = claimed(bundle)
+        if claims is None:
+            raise EvidenceError("expected a bundle with a decision, got none")
+        decision = logged_entry(bundle, claims.run_id, claims.environment, claims.decided_at)
         pinned = Checkpoint(self.head.origin, self.head.size, bytes.fromhex(self.head.root))
-        appended = self.log.append([entry], pinned=[pinned])
-        return appended.first, self.log.prove(appended.first, signed=appended.signed)
+        entries = [*self._behind(claims), decision]
+        appended = self.log.append(entries, pinned=[pinned])
+        index = appended.first + len(entries) - 1
+        return index, self.log.prove(index, signed=appended.signed)
+
+    def _behind(self, claims: DecisionClaims) -> Iterator[bytes]:
+        """The entries of what a decision rests on, but for those that the newest tile holds already."""
+        size = self.head.size
+        newest = map(known_entry, self.log.entries(size - size % WIDTH, size) if size else ())
+        there = {(entry.kind, entry.sha256) for entry in newest if entry is not None}
+        for kind, digest, name, environment in documents_behind(claims):
+            if (kind, digest) not in there:
+                yield LogEntry(kind, digest, claims.decided_at, entry_name(name), environment).to_bytes()
 
 
 def open_run_log(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.store.layout import BUNDLE_FILE, HISTORY, key_of
 from pytest_cutover.tlog.audit import Pinned, audit
 from pytest_cutover.tlog.checkpoint import parse_checkpoint
-from pytest_cutover.tlog.entry import EntryKind, read_entry
+from pytest_cutover.tlog.entry import EntryKind, known_entry
 from pytest_cutover.tlog.proof import parse_proof
 
 if TYPE_CHECKING:
@@ -78,9 +77,6 @@ def _in_proofs(log: Log, proofs: Mapping[str, bytes]) -> Iterator[Pinned]:
 def _decisions(log: Log, environments: Collection[str]) -> Iterator[tuple[str, str]]:
     """The digest and the run of each decision in the log for one of the environments, in its order."""
     for data in log.entries(0, log.checkpoint().size):
-        try:
-            entry = read_entry(data)
-        except EvidenceError:
-            continue  # another program's
-        if entry.kind is EntryKind.DECISION and entry.environment in environments:
+        entry = known_entry(data)
+        if entry is not None and entry.kind is EntryKind.DECISION and entry.environment in environments:
             yield entry.sha256, entry.name

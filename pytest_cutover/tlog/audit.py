@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.objects.protocol import ObjectMissingError
-from pytest_cutover.tlog.entry import read_entry
+from pytest_cutover.tlog.entry import known_entry
 from pytest_cutover.tlog.merkle import HASH_SIZE, Tree, leaf_hash
 from pytest_cutover.tlog.problems import LogProblem, LogProblemCode
 from pytest_cutover.tlog.tiles import (
@@ -133,14 +133,9 @@ def _against(pin: Pinned, now: Checkpoint, tree: Tree) -> LogProblem | None:
 
 
 def _digests(log: Log) -> frozenset[str]:
-    """The documents that the entries name; entries of other programs name none."""
-    digests = []
-    for entry in log.entries(0, log.checkpoint().size):
-        try:
-            digests.append(read_entry(entry).sha256)
-        except EvidenceError:
-            continue
-    return frozenset(digests)
+    """The documents that the entries name."""
+    entries = map(known_entry, log.entries(0, log.checkpoint().size))
+    return frozenset(entry.sha256 for entry in entries if entry is not None)
 
 
 def verify_log(log: Log) -> LogVerification:

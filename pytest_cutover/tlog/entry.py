@@ -71,6 +71,20 @@ class LogEntry:
         return data
 
 
+def entry_name(text: str) -> str:
+    """`text` as the name of an entry: white space and control characters as one space, cut where it is too long."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return words if len(words) <= MAX_NAME else words[: MAX_NAME - 1] + "…"
+
+
+def known_entry(data: bytes) -> LogEntry | None:
+    """The entry in these bytes; None: it is another program's, which may stand in a log beside ours."""
+    try:
+        return read_entry(data)
+    except EvidenceError:
+        return None
+
+
 def read_entry(data: bytes, where: str = "entry") -> LogEntry:
     """The entry in its bytes, in the one spelling there is.
 

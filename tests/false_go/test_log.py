@@ -123,7 +123,7 @@ def test_a_logged_go_is_admitted(mode: Mode, project: Logged) -> None:
     assert (seen.exit, seen.verdicts) == (0, ("GO",)), seen.summary()
     (folder,) = project.runs()
     assert (
-        f"logged   as entry 0 of {ORIGIN}"
+        f"logged   as entry 1 of {ORIGIN}"
         in cutover(project.root, project.keys, "verify", str(folder)).stdout
     )
     assert project.admits()
@@ -280,7 +280,7 @@ def of_a_strangers_log(project: Logged) -> None:
 
 def one_character_off(project: Logged) -> None:
     path = project.runs()[-1] / PROOF
-    path.write_text(path.read_text().replace("index 1", "index 0"))
+    path.write_text(path.read_text().replace("index 2", "index 1"))
 
 
 def unknown_log(project: Logged) -> None:

@@ -248,7 +248,7 @@ class TestLoggedAndStored:
     def test_of_a_fleet_the_merge_is_both(self, kept: Place, capsys: Capture) -> None:
         assert kept.merge(kept.run("eu"), kept.run("us")) == 0
         assert main(["verify", str(kept.merged)]) == 0
-        assert f"logged   as entry 0 of {self.ORIGIN}" in capsys.readouterr().out
+        assert f"logged   as entry 1 of {self.ORIGIN}" in capsys.readouterr().out
         assert kept.admit(kept.merged) == 0
         assert main(["evidence", "verify", "--store", "evidence", "--log", "var/cutover/log"]) == 0
 

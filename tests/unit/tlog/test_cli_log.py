@@ -10,14 +10,17 @@ import pytest
 
 from pytest_cutover import cli
 from pytest_cutover.evidence.inclusion import logged_entry
+from pytest_cutover.evidence.seal import BUNDLE_FILE
 from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.keys.signer import load_private_key
 from pytest_cutover.keys.trust import load_trust
+from pytest_cutover.model import LogHead
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.checkpoint import parse_checkpoint
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import NoteSigner
 from pytest_cutover.tlog.proof import parse_proof
+from tests.unit.evidence.runs import POLICY, Run, sealed
 
 ORIGIN = "log.example/shop"
 VECTORS = Path(__file__).parents[2] / "vectors"
@@ -263,6 +266,20 @@ class TestAudit:
             (folder / "pin").write_text(text)
 
             assert "give a checkpoint" in two("audit", "--pin", "pin", code=2)
+
+    def test_a_policy_or_waiver_behind_a_decision_is_one_of_its_documents(self, two, folder):
+        run = folder / "runs/one"
+        run.mkdir(parents=True)
+        (run / BUNDLE_FILE).write_bytes(sealed(Run(log=LogHead(ORIGIN, 2, "0" * 64)))[0])
+        two("append", run / BUNDLE_FILE, "--kind", "decision", "--key", "log.pem")
+
+        out = two("audit", "--runs", "runs", code=1)
+
+        assert "tlog_inclusion_gap: 1 of 2 documents" in out
+        assert "policy shop version 3 of runs/one" in out
+        (folder / "policy.json").write_bytes(POLICY)
+        two("append", "policy.json", "--kind", "policy", "--key", "log.pem")
+        assert "tlog_inclusion_gap: 0 of 2 documents" in two("audit", "--runs", "runs")
 
     def test_runs_that_are_not_logged_are_the_gap(self, two, folder):
         for name in ("a.txt", "b.txt", "c.txt"):
