@@ -1,7 +1,7 @@
 """No bit of a store or of its log changes unnoticed: each flip is found, and the file is named.
 
 A small store: one run with its section, its proof, the index, `latest.json`, and the log with its tiles. A sample of the
-bits of each file, and all of them under CUTOVER_SOAK=1.
+bits of each file, and all of them under CUTOVER_SOAK=1. Of a large one, with twenty runs, a sample.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 SAMPLE = 12
 """Bits tried of each file outside of the soak: the first, the last, and others."""
 
+LARGE = 20
+"""Runs of the large store; each has six files."""
+
 
 class Frozen:
     """Objects that are only read."""
@@ -67,16 +70,23 @@ class Frozen:
         yield from map(self.stat, self.keys(prefix))
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """The objects of a store and of its log."""
-    folder: Path = tmp_path_factory.mktemp("tampering")
+Objects = dict[str, bytes]
+
+
+def made_of(folder: Path, runs: int) -> tuple[Objects, Objects]:
+    """The objects of a store with that many runs, and of its log."""
     store, log = FolderObjects(folder / "store"), new_log(folder / "log")
-    put_logged(store, log, run_at(0))
+    for number in range(runs):
+        put_logged(store, log, run_at(number))
     reindexed(store)
     both = store, FolderObjects(folder / "log")
     kept, logged = ({h.key: objects.read(h.key)[0] for h in objects.list()} for objects in both)
     return kept, logged
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Objects, Objects]:
+    return made_of(tmp_path_factory.mktemp("tampering"), 1)
 
 
 RUN = f"history/{run_at(0).run_id}/"
@@ -135,6 +145,21 @@ def test_a_flipped_bit_of_the_log_is_found_and_its_file_named(made, key):
     for bit in bits_of(logged[key]):
         findings = found_in(kept, {**logged, key: flipped(logged[key], bit)})
         assert any(str(f.where).endswith(key) for f in findings), f"bit {bit} of {key}"
+
+
+def test_a_flipped_bit_somewhere_in_a_large_store_is_found_and_its_file_named(tmp_path_factory):
+    kept, logged = made_of(tmp_path_factory.mktemp("large"), LARGE)
+    assert found_in(kept, logged) == ()
+    places = [(kept, key) for key in sorted(kept)] + [(logged, key) for key in sorted(logged)]
+    random = Random(LARGE)
+    for _ in range(3_000 if SOAK else 20):
+        objects, key = random.choice(places)
+        data = objects[key]
+        bit = random.randrange(len(data) * 8)
+        objects[key] = flipped(data, bit)
+        named = {str(f.where).removeprefix("frozen/") for f in found_in(kept, logged)}
+        objects[key] = data
+        assert key in named, f"bit {bit} of {key}"
 
 
 def trust_file() -> bytes:
