@@ -68,7 +68,7 @@ def run(options: Namespace) -> int:
                 gone = [found.runs[each.name] for each in found.choice.removed]
                 write_index(store, index_without(_index(options, store, now), gone, now), signer)
                 for stored in gone:
-                    collect(store, stored)
+                    collect(store, stored, datetime.now(UTC))
     if options.json:
         print(json.dumps(_document(options, store, found), indent=1))
     else:

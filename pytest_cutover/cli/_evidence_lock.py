@@ -69,7 +69,7 @@ def run(options: Namespace) -> int:
         except NotLockedError as exc:
             refused.append((run_id, exc))
     if done:
-        index_runs(store, done, places, signer, anchor, now)
+        index_runs(store, done, places, signer, anchor, now, released=options.release)
     _tell(options, store, until, done, refused)
     return REFUSED if refused else DONE
 

@@ -168,7 +168,7 @@ def _store(store: ObjectStore, folder: Path, environment: str, signer: Signer, a
         put_run(store, folder)
         index_runs(store, [folder.name], [environment], signer, anchor, datetime.now(UTC))
     except BaseException:
-        if take_out(store, folder.name):
+        if take_out(store, folder):
             (folder / BUNDLE_FILE).unlink(missing_ok=True)
         raise
 

@@ -165,7 +165,7 @@ def _store(sealed: Conclusion, context: RunContext) -> Conclusion:
         put_run(store, context.run_dir)
         index_runs(store, runs, environments, current(signer), context.anchor, datetime.now(UTC))
     except BaseException as exc:  # whatever it was: two verdicts of one run must not be left behind
-        if not take_out(store, context.run_id):
+        if not take_out(store, context.run_dir):
             return kept
         take_back(sealed, context)
         if isinstance(exc, KeyboardInterrupt):

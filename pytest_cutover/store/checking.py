@@ -383,14 +383,16 @@ class _Check:
         return logged
 
     def _promised(self, entry: Indexed, held: Held) -> None:
-        until = held.retain_until
-        if entry.retain_until is not None and (until is None or until < entry.retain_until):
+        until, promised = held.retain_until, entry.retain_until
+        is_short = promised is not None and (until is None or until < promised)
+        if promised is not None and is_short and promised > self._now:
             state = "not retained" if until is None else f"retained until {rfc3339(until)}"
-            message = f"it is {state}, the index says until {rfc3339(entry.retain_until)}"
+            message = f"it is {state}, the index says until {rfc3339(promised)}"
             self._find(ProblemCode.STORE_UNLOCKED, entry.key, message)
         elif entry.legal_hold and not held.legal_hold:
-            self._find(ProblemCode.STORE_UNLOCKED, entry.key, "it is not held, the index says so")
-        elif (entry.retain_until, entry.legal_hold) != (until, held.legal_hold):
+            message = "it is not held, the index says so: cutover evidence lock RUN --hold, or --release"
+            self._find(ProblemCode.STORE_UNLOCKED, entry.key, message)
+        elif entry.legal_hold != held.legal_hold or (until != promised and not is_short):
             self._find(ProblemCode.STORE_INDEX_STALE, entry.key, "it was locked or held since")
         elif entry.tampered:
             self._find(ProblemCode.STORE_INDEX_STALE, entry.key, "it is called tampered, and is whole")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_cutover.errors import EvidenceError
+from pytest_cutover.evidence.claims import DecisionClaims
 from pytest_cutover.evidence.report import is_fleet_report, read_report
+from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.model import Verdict
-from pytest_cutover.objects.protocol import ObjectMissingError
+from pytest_cutover.objects.protocol import ObjectLockedError, ObjectMissingError
 from pytest_cutover.retention.facts import LATEST as FOREVER
 from pytest_cutover.retention.facts import Facts, facts
 from pytest_cutover.retention.rules import Choice, Limits, choose
@@ -38,6 +40,8 @@ class Stored:
 
     facts: Facts
     document: EvidenceDocument | None
+    signed: DecisionClaims | None
+    """Its decision, when a trusted key signed it."""
     bundle: str
     """SHA-256; empty when there is none."""
     bytes: int
@@ -82,22 +86,30 @@ def plan(
     for done, (run_id, helds) in enumerate(found.items()):
         progress(done, len(found))
         runs[run_id] = _stored(store, run_id, helds, anchor, now)
-    choice = choose([run.facts for run in runs.values()], limits, now, _needed(runs.values(), index))
+    choice = choose([run.facts for run in runs.values()], limits, now, _needed(runs.values(), index, now))
     return Plan(choice, runs)
 
 
-def collect(store: ObjectStore, run: Stored) -> None:
+def collect(store: ObjectStore, run: Stored, now: datetime) -> None:
     """Take one run out of the store; its document first, so that what a killed process leaves is no whole run.
 
     The bundle goes last: as long as there is one, a later collection knows what the rest is.
 
     Raises:
-        ObjectLockedError: something of it is locked or held after all.
+        ObjectLockedError: something of it was locked or held since; then nothing is removed.
         StoreUnavailableError: it could not be taken out; collecting again goes on.
     """
     order = {DOCUMENT: 0, BUNDLE_FILE: 2}
-    for name in sorted(run.names, key=lambda name: (order.get(name, 1), name)):
-        store.delete(key_of(run.facts.name, name))
+    keys = [
+        key_of(run.facts.name, name)
+        for name in sorted(run.names, key=lambda name: (order.get(name, 1), name))
+    ]
+    found = (held for held in map(store.stat, keys) if held is not None)
+    protected = _protected(found, now)
+    if protected is not None:
+        raise ObjectLockedError(f"{store.where}: run {run.facts.name} is {protected}: it cannot be removed")
+    for key in keys:
+        store.delete(key)
 
 
 def index_without(index: Index, runs: Iterable[Stored], now: datetime) -> Index:
@@ -137,6 +149,7 @@ def _stored(
     return Stored(
         found,
         _document(data[DOCUMENT]),
+        None if anchor is None or bundle is None else signed_decision(bundle, anchor),
         "" if bundle is None else hashlib.sha256(bundle).hexdigest(),
         sum(held.size for held in helds),
         tuple(held.key.removeprefix(key_of(run_id, "")) for held in helds),
@@ -171,30 +184,52 @@ def _protected(helds: Iterable[Held], now: datetime) -> str | None:
 # -- what has to stay ------------------------------------------------------------------------
 
 
-def _needed(runs: Iterable[Stored], index: Index | None) -> dict[str, str]:
+def _needed(runs: Iterable[Stored], index: Index | None, now: datetime) -> dict[str, str]:
     runs = list(runs)
-    tampered = [run_of(e.key) for e in (() if index is None else index.objects) if e.tampered]
-    out = {of[0]: "the index calls it tampered" for of in tampered if of is not None}
+    out = {} if index is None else _indexed(index, now)
     documents = [run.document for run in runs if run.document is not None]
-    for name, document in _newest_go(documents).items():
-        out[name] = f"the newest GO for {document.environment}"
+    # Who can write a document and has no key must not displace what was signed.
+    signed = [run.signed for run in runs if run.signed is not None]
+    for name, decided in (_newest_go(documents) | _newest_go(signed)).items():
+        out[name] = f"the newest GO for {decided.environment}"
     if documents:
         out[max(documents, key=lambda document: document.order).run_id] = "latest.json is a copy of it"
     out |= dict.fromkeys(_after_promises(runs), "it may show what a release promised")
     return out | {run.facts.name: run.protected for run in runs if run.protected is not None}
 
 
-def _newest_go(documents: Iterable[EvidenceDocument]) -> dict[str, EvidenceDocument]:
-    """For each plan, environment and name of an artifact."""
-    newest: dict[tuple[str, ...], EvidenceDocument] = {}
-    for document in documents:
-        if document.verdict not in (Verdict.GO, Verdict.GO_WITH_GUARDS):
+def _indexed(index: Index, now: datetime) -> dict[str, str]:
+    """What the index says has to stay, also where the store lost what it had promised."""
+    out = {}
+    for entry in index.objects:
+        of = run_of(entry.key)
+        if of is None:
             continue
-        for subject in document.subjects:
-            kind = (document.environment, document.plan, subject.name)
-            if kind not in newest or document.order > newest[kind].order:
-                newest[kind] = document
-    return {document.run_id: document for document in newest.values()}
+        if entry.tampered:
+            out[of[0]] = "the index calls it tampered"
+        elif entry.legal_hold or (entry.retain_until is not None and entry.retain_until > now):
+            out.setdefault(of[0], "the index says that it is locked or held")
+    return out
+
+
+_Decided = TypeVar("_Decided", EvidenceDocument, DecisionClaims)
+
+
+def _newest_go(decided: Iterable[_Decided]) -> dict[str, _Decided]:
+    """For each plan, environment and name of an artifact."""
+    newest: dict[tuple[str, ...], _Decided] = {}
+    for each in decided:
+        if each.verdict not in (Verdict.GO, Verdict.GO_WITH_GUARDS):
+            continue
+        for subject in each.subjects:
+            kind = (each.environment, each.plan, subject.name)
+            if kind not in newest or _order(each) > _order(newest[kind]):
+                newest[kind] = each
+    return {each.run_id: each for each in newest.values()}
+
+
+def _order(decided: EvidenceDocument | DecisionClaims) -> tuple[datetime, str]:
+    return decided.decided_at, decided.run_id
 
 
 def _after_promises(runs: Iterable[Stored]) -> Iterable[str]:

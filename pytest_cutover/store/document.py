@@ -103,6 +103,10 @@ def build_document(files: Mapping[str, bytes]) -> bytes:
         EvidenceError: there is no signed decision among them, they cannot be read, or an attachment is missing.
     """
     decision = claimed_decision(files)
+    if not is_name(decision.run_id):
+        raise EvidenceError(
+            f"expected a run's id of letters, digits, `.`, `_` and `-`, got {decision.run_id!r:.100}"
+        )
     attached = tuple(attachments_of(files))
     for gate, fields in attached:
         name = f"{ATTACHMENTS}{fields['file']}"

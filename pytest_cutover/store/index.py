@@ -1,7 +1,8 @@
 """The index of a store: every file of every run with its SHA-256 and state, signed.
 
 Derived: it can be made anew from the store at any time. What it adds is memory: it keeps the SHA-256 of what was there,
-so a file that is another one later is `tampered`, also when everything that names it was changed along. It stands as
+so a file that is another one later is `tampered`, also when everything that names it was changed along; and what was
+promised about it, which a store can lose and never takes back. It stands as
 canonical JSON in `index.json`, and as the payload of an envelope in `index.json.dsse`, which counts.
 """
 
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.envelope import EnvelopeSigner
     from pytest_cutover.keys.trust import Anchor, TrustedKey
-    from pytest_cutover.objects.protocol import Held, ObjectStore
+    from pytest_cutover.objects.protocol import ObjectStore
 
 INDEX_TYPE: Final = "application/vnd.pytest-cutover.index+json"
 FORMAT: Final = 1
@@ -244,7 +245,12 @@ def build_index(
 
 
 def _of_run(
-    store: ObjectStore, run_id: str, names: Collection[str], known: Mapping[str, Indexed]
+    store: ObjectStore,
+    run_id: str,
+    names: Collection[str],
+    known: Mapping[str, Indexed],
+    *,
+    released: bool = False,
 ) -> Iterator[tuple[str, Indexed]]:
     told: dict[str, str] = {}
     for name in sorted(names, key=lambda n: n != DOCUMENT):  # the document says what the others have to be
@@ -254,7 +260,17 @@ def _of_run(
             told = _told(data)
         digest = hashlib.sha256(data).hexdigest()
         first = known[key].sha256 if key in known else told.get(name, digest)
-        yield key, indexed(held, first, tampered=digest != first)
+        entry = Indexed(key, first, held.size, digest != first, held.retain_until, held.legal_hold)
+        yield key, _remembering(known.get(key), entry, released=released)
+
+
+def _remembering(before: Indexed | None, entry: Indexed, *, released: bool) -> Indexed:
+    """The entry with what was promised before: a promise that the store tells of no more was not taken back by that."""
+    if before is None:
+        return entry
+    ends = [until for until in (before.retain_until, entry.retain_until) if until is not None]
+    is_held = entry.legal_hold or (before.legal_hold and not released)
+    return replace(entry, retain_until=max(ends, default=None), legal_hold=is_held)
 
 
 def _told(document: bytes) -> dict[str, str]:
@@ -262,11 +278,6 @@ def _told(document: bytes) -> dict[str, str]:
         return {n: f.sha256 for n, f in read_document(document, DOCUMENT).files.items()}
     except EvidenceError:
         return {}
-
-
-def indexed(held: Held, sha256: str, *, tampered: bool = False) -> Indexed:
-    """The entry of an object as the store says it is."""
-    return Indexed(held.key, sha256, held.size, tampered, held.retain_until, held.legal_hold)
 
 
 def write_index(store: ObjectStore, index: Index, signer: EnvelopeSigner) -> None:
@@ -327,10 +338,12 @@ def index_runs(
     signer: EnvelopeSigner,
     anchor: Anchor | None,
     now: datetime,
+    *,
+    released: bool = False,
 ) -> Index:
     """Bring runs that were put or locked into the index; what it says of others goes on. The first is made of them all.
 
-    `environments`: those for which the index that is there has to be signed.
+    `environments`: those for which the index that is there has to be signed. `released`: their legal hold was lifted.
 
     Raises:
         EvidenceError: the index that is there does not verify; it stays as it is.
@@ -345,7 +358,7 @@ def index_runs(
             found = dict(known)
             for run_id in runs:
                 names = by_run(store.keys(key_of(run_id, ""))).get(run_id, ())
-                found.update(_of_run(store, run_id, names, known))
+                found.update(_of_run(store, run_id, names, known, released=released))
             index = replace(before, at=now, objects=tuple(found[key] for key in sorted(found)))
         write_index(store, index, signer)
     return index

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import VerificationError
+from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.store.checking import check_run
-from pytest_cutover.store.layout import HISTORY, by_run, key_of, run_of
+from pytest_cutover.store.layout import HISTORY, INDEX_LOCK, by_run, key_of, run_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,21 +37,27 @@ def lock_run(
     """
     if until <= now:
         raise ValueError("evidence is locked until a time to come")
-    names = _names(store, run_id)
-    problems = check_run(store, run_id, names, anchor, now)
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise NotLockedError(f"{store.where}: run {run_id} has {count}, and is not locked", problems)
-    return tuple(store.retain(key_of(run_id, name), until) for name in names)
+    with store.exclusive(INDEX_LOCK):  # else what is locked could be half collected at the same time
+        names = _names(store, run_id)
+        problems = check_run(store, run_id, names, anchor, now)
+        if problems:
+            count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+            raise NotLockedError(f"{store.where}: run {run_id} has {count}, and is not locked", problems)
+        return tuple(store.retain(key_of(run_id, name), until) for name in names)
 
 
 def hold_run(store: ObjectStore, run_id: str, on: bool) -> tuple[Held, ...]:
     """Set or lift the legal hold of every file of a run, whatever state it is in: evidence of a crime may be held too.
 
     Raises:
+        ObjectMissingError: there is no such run.
         StoreUnavailableError: not all could be held; asking again goes on.
     """
-    return tuple(store.hold(key_of(run_id, name), on) for name in _names(store, run_id))
+    with store.exclusive(INDEX_LOCK):
+        names = _names(store, run_id)
+        if not names:
+            raise ObjectMissingError(f"{store.where} holds no run {run_id!r:.80}")
+        return tuple(store.hold(key_of(run_id, name), on) for name in names)
 
 
 def runs_to_lock(store: ObjectStore) -> list[str]:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import AdapterError, ConfigError, EvidenceError
 from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.files import read_regular
-from pytest_cutover.objects.protocol import ABSENT, ObjectConflictError, ObjectMissingError
+from pytest_cutover.objects.protocol import (
+    ABSENT,
+    ObjectConflictError,
+    ObjectLockedError,
+    ObjectMissingError,
+)
 from pytest_cutover.store.document import attachments_of, build_document, read_document
 from pytest_cutover.store.layout import (
     ATTACHMENTS,
@@ -28,6 +33,7 @@ from pytest_cutover.store.layout import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from pytest_cutover.objects.protocol import Absent, Held, ObjectStore
@@ -60,19 +66,50 @@ def put_run(store: ObjectStore, run_dir: Path) -> Put:
     return put_set(store, read_set(run_dir))
 
 
-def take_out(store: ObjectStore, run_id: str) -> bool:
-    """Remove what an attempt to put a run left, as far as the store lets it: half a set may not pass for evidence.
+def take_out(store: ObjectStore, run_dir: Path) -> bool:
+    """Remove what an attempt to put that run left, as far as the store lets it: half a set may not pass for evidence.
 
-    False for a run that the index names: it was put whole, and stays.
+    False: it stays, put whole, as the index names it or as the store may not let it go. What another run of that
+    id left is not removed.
     """
     with suppress(EvidenceError, AdapterError):
-        if _is_indexed(store, run_id):
-            return False
-        # The bundle first: without it the rest says nothing.
-        keys = store.keys(key_of(run_id, ""))
-        for key in sorted(keys, key=lambda k: not k.endswith(BUNDLE_FILE)):
-            store.delete(key)
+        files = read_set(run_dir)
+        data = build_document(files)
+        run_id = read_document(data, DOCUMENT).run_id
+        ours = {key_of(run_id, name): content for name, content in (files | {DOCUMENT: data}).items()}
+        there = {key: store.read(key)[0] for key in store.keys(key_of(run_id, ""))}
+        if there.items() - ours.items():
+            return True
+        if _is_indexed(store, run_id) or not _remove(store, there):
+            return there != ours
+        _take_back_latest(store, data)
     return True
+
+
+def _remove(store: ObjectStore, keys: Collection[str]) -> bool:
+    """Remove them, the bundle first: without it the rest says nothing. False: it may not be removed, and nothing was."""
+    for key in sorted(keys, key=lambda key: not key.endswith(f"/{BUNDLE_FILE}")):
+        try:
+            store.delete(key)
+        except ObjectLockedError:
+            if key.endswith(f"/{BUNDLE_FILE}"):
+                return False
+    return True
+
+
+def _take_back_latest(store: ObjectStore, data: bytes) -> None:
+    """Move `latest.json` back, if it is this document, to the newest that is there."""
+    there, held = store.read(LATEST)
+    newest = newest_document(store)
+    if there != data:
+        return
+    if newest is not None:
+        store.write(LATEST, newest[1], expected=held.tag)
+        return
+    store.delete(LATEST)
+    newest = newest_document(store)  # somebody may have put the first one meanwhile
+    if newest is not None:
+        move_latest(store, *newest)
 
 
 def _is_indexed(store: ObjectStore, run_id: str) -> bool:

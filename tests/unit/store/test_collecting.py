@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ from pytest_cutover.store.collecting import Limits, collect, index_without, plan
 from pytest_cutover.store.index import build_index, write_index
 from pytest_cutover.store.locking import hold_run, lock_run
 from pytest_cutover.store.putting import put_set
-from tests.unit.evidence.runs import KEY
+from tests.unit.evidence.runs import KEY, sealed, signer
 from tests.unit.store.stores import (
     LATER,
     checked,
@@ -122,6 +123,32 @@ class TestPlan:
 
         assert why(store, 0, index=index) == "the index calls it tampered"
 
+    @pytest.mark.parametrize("how", ["locked", "held"])
+    def test_what_the_index_promises_stays_though_the_store_lost_its_promise(self, store, how):
+        """As where a store was copied without its hidden files."""
+        run = run_at(1).run_id
+        if how == "locked":
+            lock_run(store, run, NOW + timedelta(hours=1), trust(), NOW)
+        else:
+            hold_run(store, run, True)
+        index = build_index(store, None, NOW)
+        shutil.rmtree(Path(store.where) / ".objects/kept")
+
+        assert why(store, 1, index=index) == "the index says that it is locked or held"
+        assert 1 not in removed(store, index=index)
+        if how == "locked":
+            assert 1 in removed(store, now=NOW + timedelta(hours=2), index=index)
+
+    def test_a_document_that_nobody_signed_does_not_displace_the_newest_go(self, tmp_path):
+        store = FolderObjects(tmp_path / "s")
+        runs(store, 0, **GO)
+        runs(store, 2, 3, **NO_GO)
+        files = run_at(5, **GO).files()
+        bundle, report = sealed(run_at(5, **GO), signer())
+        put_set(store, files | {"bundle.intoto.jsonl": bundle, "report.json": report})
+
+        assert why(store, 0) == "the newest GO for production"
+
     def test_what_cannot_be_read_stays(self, store, tmp_path):
         file = Path(store.where) / f"history/{run_at(0).run_id}/evidence.json"
         file.rename(tmp_path / "x")
@@ -151,7 +178,7 @@ class TestCollect:
         gone = [found.runs[run.name] for run in found.choice.removed]
         write_index(store, index_without(build_index(store, None, now), gone, now), KEY)
         for run in gone:
-            collect(store, run)
+            collect(store, run, NOW)
 
     def test_what_is_left_is_whole(self, store):
         self.collected(store)
@@ -167,7 +194,7 @@ class TestCollect:
         gone = [found.runs[run.name] for run in found.choice.removed]
         write_index(store, index_without(build_index(store, None, LATER), gone, LATER), KEY)
         for run in gone:
-            collect(store, run)
+            collect(store, run, NOW)
 
         assert len(gone) == 2
         assert checked(store, log).findings == ()
@@ -178,7 +205,15 @@ class TestCollect:
         lock_run(store, run_at(0).run_id, NOW + timedelta(hours=1), trust(), NOW)
 
         with pytest.raises(ObjectLockedError):
-            collect(store, run)
+            collect(store, run, NOW)
+        assert len(list(store.list(f"history/{run_at(0).run_id}/"))) == 5
+
+    def test_one_file_that_was_held_meanwhile_keeps_the_whole_run(self, store):
+        run = plan(store, trust(), OLD, NOW).runs[run_at(0).run_id]
+        store.hold(f"history/{run_at(0).run_id}/report.json", True)
+
+        with pytest.raises(ObjectLockedError, match="is under legal hold: it cannot be removed"):
+            collect(store, run, NOW)
         assert len(list(store.list(f"history/{run_at(0).run_id}/"))) == 5
 
     def test_after_a_failure_it_goes_on(self, store, monkeypatch):
@@ -196,11 +231,11 @@ class TestCollect:
 
             monkeypatch.setattr(store, "delete", fails)
             with pytest.raises(StoreUnavailableError):
-                collect(store, run)
+                collect(store, run, NOW)
             monkeypatch.undo()
 
             assert 0 in removed(store)
-        collect(store, run)
+        collect(store, run, NOW)
         assert list(store.list(f"history/{run_at(0).run_id}/")) == []
 
     def test_the_index_remembers_each_once(self, store):

@@ -30,7 +30,7 @@ from pytest_cutover.store.index import (
 )
 from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, NOW, anchor, signer, trusted
-from tests.unit.store.stores import LATER, checked, files_at, filled, reindexed, run_at, trust
+from tests.unit.store.stores import LATER, checked, codes, files_at, filled, reindexed, run_at, trust
 
 FIRST, SECOND = (f"history/{run_at(number).run_id}" for number in (0, 1))
 
@@ -105,6 +105,44 @@ class TestBuild:
 
         file.write_bytes(data)
         assert build_index(store, gone, LATER) == before
+
+    def test_a_promise_that_the_store_lost_stays_known(self, store):
+        """Else one more index would make evidence that lost its lock look as if it had never had one."""
+        store.retain(f"{FIRST}/report.json", LATER + timedelta(days=1))
+        store.hold(f"{SECOND}/report.json", True)
+        before = reindexed(store)
+        shutil.rmtree(Path(store.where) / ".objects/kept")
+
+        after = reindexed(store, before=before)
+        again = index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+
+        assert after == again == before
+        assert codes(checked(store)) == [
+            ("store.unlocked", f"{FIRST}/report.json"),
+            ("store.unlocked", f"{SECOND}/report.json"),
+        ]
+
+    def test_a_lock_that_was_put_off_and_a_hold_that_was_lifted_are_told(self, store):
+        key = f"{FIRST}/report.json"
+        store.retain(key, LATER + timedelta(days=1))
+        store.hold(key, True)
+        reindexed(store)
+        store.retain(key, LATER + timedelta(days=2))
+        store.hold(key, False)
+
+        index = index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER, released=True)
+
+        assert index.by_key()[key].retain_until == LATER + timedelta(days=2)
+        assert not index.by_key()[key].legal_hold
+        assert checked(store).findings == ()
+
+    def test_a_lock_that_has_ended_is_missed_no_more(self, store):
+        store.retain(f"{FIRST}/report.json", LATER)
+        before = reindexed(store)
+        shutil.rmtree(Path(store.where) / ".objects/kept")
+
+        assert checked(store).findings == ()
+        assert reindexed(store, before=before) == before
 
     def test_what_was_collected_stays_known(self, store):
         gone = Collected("x", "", NOW)

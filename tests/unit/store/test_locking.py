@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from pytest_cutover.objects.protocol import (
     ABSENT,
     ObjectConflictError,
     ObjectLockedError,
+    ObjectMissingError,
     StoreUnavailableError,
 )
+from pytest_cutover.store.layout import INDEX_LOCK
 from pytest_cutover.store.locking import NotLockedError, hold_run, lock_run, runs_to_lock
 from pytest_cutover.store.putting import put_set, take_out
 from tests.unit.store.stores import LATER, files_at, filled, run_at, trust
@@ -45,11 +48,11 @@ class TestLock:
             with pytest.raises(ObjectConflictError):
                 store.write(each.key, b"x", expected=ABSENT)
 
-    def test_it_can_be_put_again_and_not_taken_out(self, store):
+    def test_it_can_be_put_again_and_not_taken_out(self, store, tmp_path):
         lock_run(store, RUN, UNTIL, trust(), LATER)
 
         put_set(store, files_at(0))
-        take_out(store, RUN)
+        assert not take_out(store, run_at(0).write(tmp_path / "run"))
 
         assert len(list(store.list(f"history/{RUN}/"))) == 5
 
@@ -112,6 +115,32 @@ class TestHold:
         (Path(store.where) / f"history/{RUN}/report.json").write_bytes(b"{}")
 
         assert len(hold_run(store, RUN, True)) == 5
+
+    def test_what_is_not_there_is_not_held(self, store):
+        with pytest.raises(ObjectMissingError):
+            hold_run(store, "20261121T084700Z-ffffffff", True)
+
+
+def test_nothing_is_collected_meanwhile(store, monkeypatch):
+    """Else a part of the run could be gone before the rest is locked or held."""
+    inside, held, asked = [False], store.exclusive, []
+
+    @contextmanager
+    def exclusive(name):
+        assert name == INDEX_LOCK
+        with held(name):
+            inside[0] = True
+            yield
+            inside[0] = False
+
+    for name in ("retain", "hold"):
+        real = getattr(store, name)
+        monkeypatch.setattr(store, name, lambda *given, real=real: (asked.append(inside[0]), real(*given))[1])
+    monkeypatch.setattr(store, "exclusive", exclusive)
+    lock_run(store, RUN, UNTIL, trust(), LATER)
+    hold_run(store, RUN, True)
+
+    assert asked == [True] * 10
 
 
 def test_what_was_never_locked_is_listed(store):
