@@ -141,9 +141,10 @@ def admit(question: Question, candidates: Iterable[Candidate], anchor: Anchor) -
     doubts += found.taken_back(question, decision.decided_at)
     verification = _verify(candidate, anchor)
     doubts += found.left_out(decision, verification)
+    # What was verified was read anew, and may be another file by now.
     own = (
         _refusals(question, decision, verification)
-        if verification.is_valid
+        if verification.is_valid and verification.decision == decision
         else _doubt(candidate, verification)
     )
     return Admission(question, (*own, *doubts), candidate.name, verification, anchor)
@@ -270,7 +271,8 @@ def _refusals(
 
 def _doubt(candidate: Candidate, found: Verification) -> list[EvidenceProblem]:
     """The problems of evidence that could be a newer decision about the same."""
-    message = f"it could be a newer decision, and has {len(found.problems)} problems"
+    why = f"has {len(found.problems)} problems" if found.problems else "it was changed while it was read"
+    message = f"it could be a newer decision, and {why}"
     return [EvidenceProblem(ProblemCode.EVIDENCE_DOUBTFUL, message, candidate.name), *_of(candidate, found)]
 
 

@@ -117,6 +117,15 @@ class TestAdmitted:
 
 
 class TestRefused:
+    def test_evidence_that_is_another_when_it_is_verified(self) -> None:
+        """A GO is read, and what is verified then is a whole bundle about something else."""
+        other, report = sealed(replace(GO, subjects=[{"name": "db", "digest": {"sha256": "0" * 64}}]))
+        read = iter([sealed(GO)[0], other])
+        answer = ask(Candidate(GO.run_id, lambda: next(read), lambda: report, GO.run_id))
+
+        assert codes(answer) == [P.EVIDENCE_DOUBTFUL]
+        assert "it was changed while it was read" in answer.problems[0].message
+
     def test_without_any_evidence(self) -> None:
         assert codes(ask()) == [P.EVIDENCE_NONE]
 
