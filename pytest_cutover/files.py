@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Put `data` at `path`: temporary file, fsync, rename, fsync of the folder.
+    """Put `data` at `path`: temporary file, fsync, rename, fsync of the folder, and of those above that had to be made.
 
     Raises:
         AdapterError: disk full, read-only folder, I/O error; `path` is then as it was.
@@ -51,7 +51,7 @@ def _beside(
     """`data` in a file of its own beside `path`, durable; then whatever was made of its name is, and the rest is removed."""
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=folder_mode)
+        make_folder(path.parent, mode=folder_mode)
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         temporary = Path(name)
         with os.fdopen(descriptor, "wb") as file:
@@ -91,6 +91,19 @@ def read_or_none(path: Path) -> bytes | None:
         return read_regular(path)
     except OSError:
         return None
+
+
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """Make `folder`, and those above it as usual; the names of all that were missing are on the disk afterwards.
+
+    Raises:
+        OSError: one cannot be made.
+    """
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=mode, exist_ok=True)
+    sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:

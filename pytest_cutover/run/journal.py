@@ -11,7 +11,7 @@ from json.encoder import encode_basestring_ascii as quote
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import AdapterError
-from pytest_cutover.files import read_regular
+from pytest_cutover.files import make_folder, read_regular
 from pytest_cutover.run.events import encode
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Journal:
                 self._digest.update(written)
                 self._seq = written.count(b"\n")
             else:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(path.parent)
             self._fd = os.open(path, flags, 0o644)
         except OSError as exc:
             raise AdapterError(

@@ -27,6 +27,20 @@ class TestWriteAtomic:
         assert (tmp_path / "a/b/report.json").read_bytes() == b"{}"
         assert os.listdir(tmp_path / "a/b") == ["report.json"]  # noqa: PTH208 # hidden files count
 
+    def test_the_names_of_new_folders_are_on_the_disk_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """After a power cut a file is not there when the folder of its folder does not name that."""
+        synced: list[Path] = []
+        monkeypatch.setattr("pytest_cutover.files.sync_folder", synced.append)
+
+        write_atomic(tmp_path / "a/b/report.json", b"{}")
+        assert synced == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
+
+        synced.clear()
+        write_atomic(tmp_path / "a/b/report.json", b"{}")
+        assert synced == [tmp_path / "a/b"]
+
     def test_mode(self, tmp_path: Path) -> None:
         """Keys are not for everybody."""
         write_atomic(tmp_path / "key", b"x", mode=0o600)
