@@ -31,6 +31,7 @@ from pytest_cutover.objects.protocol import (
     ObjectLockedError,
     ObjectMissingError,
     StoreUnavailableError,
+    check_size,
 )
 
 if TYPE_CHECKING:
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
 
 OWN = ".objects"
 """Locks and promises; its name is no key's."""
-
-MAX_OBJECT_BYTES = 512 * 1024 * 1024
-"""Evidence of 100 000 gates is a fifth of this; more is a device or a mistake."""
 
 _OPEN, _READ_ONLY = 0o644, 0o444
 _LOCK_TIMEOUT_S = 60.0
@@ -75,9 +73,7 @@ class FolderObjects:
             raise ObjectMissingError(f"{self.where}/{key}: a folder keeps no versions, asked is {version!r}")
         path = self._locate(key)
         try:
-            size = path.lstat().st_size
-            if size > MAX_OBJECT_BYTES:
-                raise EvidenceError(f"{path} has {size} bytes, at most {MAX_OBJECT_BYTES} are read")
+            check_size(str(path), path.lstat().st_size)
             data = read_regular(path)
         except OSError as exc:
             _raise_unread(path, exc)
@@ -102,8 +98,7 @@ class FolderObjects:
             EvidenceError: a link, or no file, is in the way.
             StoreUnavailableError: it cannot be written.
         """
-        if len(data) > MAX_OBJECT_BYTES:
-            raise EvidenceError(f"{key}: {len(data)} bytes, at most {MAX_OBJECT_BYTES} are kept")
+        check_size(key, len(data))
         if expected is ABSENT:
             self._write_new(key, data)
         else:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+MAX_OBJECT_BYTES: Final = 512 * 1024 * 1024
+"""Evidence of 100 000 gates is a fifth of this; more is a device or a mistake. One PUT takes ten times that."""
+
+
 class ObjectMissingError(EvidenceError):
     """There is nothing under that key."""
 
@@ -41,6 +45,16 @@ class Absent(Enum):
 
 
 ABSENT: Final = Absent.ABSENT
+
+
+def check_size(where: str, size: int) -> None:
+    """Return where an object is small enough to be read or written.
+
+    Raises:
+        EvidenceError: it is larger than `MAX_OBJECT_BYTES`.
+    """
+    if size > MAX_OBJECT_BYTES:
+        raise EvidenceError(f"expected at most {MAX_OBJECT_BYTES} bytes, {where} has {size}")
 
 
 @dataclass(frozen=True, slots=True)

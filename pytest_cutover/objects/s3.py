@@ -30,6 +30,7 @@ from pytest_cutover.objects.protocol import (
     ObjectLockedError,
     ObjectMissingError,
     StoreUnavailableError,
+    check_size,
 )
 from pytest_cutover.objects.s3_bucket import Bucket, ChangedError, md5, place_of, version_of, whole_seconds
 from pytest_cutover.objects.s3_calls import RETRY_FOR_S, Calls, is_silence, status_of
@@ -40,9 +41,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mypy_boto3_s3 import S3Client
-
-MAX_OBJECT_BYTES = 512 * 1024 * 1024
-"""As in a folder; one PUT takes ten times that."""
 
 OWN = "_cutover/"
 """Leases and throw-away objects; they are listed nowhere."""
@@ -142,8 +140,7 @@ class S3Objects:
             ObjectConflictError, ObjectLockedError: as the protocol says.
             StoreUnavailableError: no answer, or not allowed; it may have been written.
         """
-        if len(data) > MAX_OBJECT_BYTES:
-            raise EvidenceError(f"{key}: {len(data)} bytes, at most {MAX_OBJECT_BYTES} are kept")
+        check_size(key, len(data))
         until = None if retain_until is None else whole_seconds(retain_until)
         patience = self._calls.patience()
         while True:
@@ -332,10 +329,11 @@ class S3Objects:
             for page in self.bucket.pages(prefix, _BATCH)
             for entry in page.get("Versions", [])
         )
-        for key, versions in groupby(entries, lambda entry: entry[0]):
-            if not key.startswith(OWN):
+        for key, found in groupby(entries, lambda entry: entry[0]):
+            versions = tuple(version for _, version in found)
+            if not key.startswith(OWN) and not _is_folder(key, versions):
                 check_key(key)
-                yield key, tuple(version for _, version in versions)
+                yield key, versions
 
     def _listed(self, key: str, versions: tuple[Version, ...], *, protection: bool) -> Held | None:
         try:
@@ -415,3 +413,8 @@ class S3Objects:
             rule = self.bucket.lock_configuration().get("Rule", {}).get("DefaultRetention", {})
             self._default = timedelta(days=rule.get("Days", 0) + 366 * rule.get("Years", 0))
         return self._default
+
+
+def _is_folder(key: str, versions: tuple[Version, ...]) -> bool:
+    """Whether a console made it to show a folder: an empty object whose key ends in `/`, as no key of ours does."""
+    return (not key or key.endswith("/")) and not any(version.size for version in versions)

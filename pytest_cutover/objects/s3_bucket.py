@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.objects.names import check_key
-from pytest_cutover.objects.protocol import Held, ObjectLockedError, ObjectMissingError
+from pytest_cutover.objects.protocol import Held, ObjectLockedError, ObjectMissingError, check_size
 from pytest_cutover.objects.s3_calls import Calls, code_of, is_denied, is_missing, status_of
 from pytest_cutover.objects.s3_versions import Version
 
@@ -98,13 +99,16 @@ class Bucket:
 
         Raises:
             ObjectMissingError: there is no such version.
+            EvidenceError: it is too large to be ours.
             StoreUnavailableError: no answer, or refused.
         """
         from botocore.exceptions import ClientError
 
         def get() -> tuple[bytes, Any]:
             answer = self.client.get_object(Bucket=self.name, Key=self.full(key), VersionId=version)
-            return answer["Body"].read(), answer
+            with closing(answer["Body"]) as body:
+                check_size(f"{self.where}/{key}", answer["ContentLength"])
+                return body.read(), answer
 
         what = f"reading {key}"
         try:

@@ -159,11 +159,11 @@ class TestReadAndWrite:
 
     def test_too_much_is_refused_on_both_ways(self, objects, monkeypatch):
         objects.write("a", b"12345", expected=ABSENT)
-        monkeypatch.setattr("pytest_cutover.objects.folder.MAX_OBJECT_BYTES", 4)
+        monkeypatch.setattr("pytest_cutover.objects.protocol.MAX_OBJECT_BYTES", 4)
 
-        with pytest.raises(EvidenceError, match="at most 4 are kept"):
+        with pytest.raises(EvidenceError, match="expected at most 4 bytes, b has 5"):
             objects.write("b", b"12345", expected=ABSENT)
-        with pytest.raises(EvidenceError, match="at most 4 are read"):
+        with pytest.raises(EvidenceError, match=r"expected at most 4 bytes, .*/a has 5"):
             objects.read("a")
 
 

@@ -54,6 +54,15 @@ class TestReadAndWrite:
         metadata = client.head_object(Bucket=bucket, Key="some/where/a")["Metadata"]
         assert metadata == {"cutover-follows": "-", "cutover-sha256": hashlib.sha256(b"1").hexdigest()}
 
+    def test_too_much_is_refused_on_both_ways(self, objects, monkeypatch):
+        objects.write("a", b"12345", expected=ABSENT)
+        monkeypatch.setattr("pytest_cutover.objects.protocol.MAX_OBJECT_BYTES", 4)
+
+        with pytest.raises(EvidenceError, match="expected at most 4 bytes, b has 5"):
+            objects.write("b", b"12345", expected=ABSENT)
+        with pytest.raises(EvidenceError, match=r"expected at most 4 bytes, s3://.*/some/where/a has 5"):
+            objects.read("a")
+
     def test_what_is_not_there_is_missing(self, objects):
         assert objects.stat("a") is None
         for version in (None, "no-such-version"):
@@ -210,6 +219,16 @@ class TestList:
 
         assert [h.key for h in objects.list()] == [f"{n:05}" for n in range(23)]
         assert {h.size for h in objects.list(protection=False)} == {0}
+
+    def test_a_folder_that_a_console_made_is_nothing(self, objects, client, bucket):
+        objects.write("a/1", b"1", expected=ABSENT)
+        for key in ("some/where/", "some/where/a/"):
+            client.put_object(Bucket=bucket, Key=key, Body=b"")
+        assert list(objects.keys()) == ["a/1"]
+
+        client.put_object(Bucket=bucket, Key="some/where/a/", Body=b"no folder")
+        with pytest.raises(EvidenceError, match="got 'a/'"):
+            list(objects.keys())
 
     def test_a_name_that_no_key_has_is_named(self, objects, client, bucket):
         client.put_object(Bucket=bucket, Key="some/where/a b", Body=b"")
