@@ -180,17 +180,18 @@ class _Check:
         probe = self._probe("COMPLIANCE")
         answer = self._asked(name, lambda: ask(probe))
         if self._bucket.versioning() != "Enabled":
-            self._enable_versions()
+            self._bucket.ask("enabling versions again", self._enable_versions)
             return Attempt(name, False, answer)
         return Attempt(name, answer != _ACCEPTED and probe.is_intact(), answer)
 
     def unproven(self) -> tuple[str, ...]:
         """Why refusals prove nothing: what is allowed everywhere was refused too."""
-        controls = {
+        controls: dict[str, Callable[[], Any]] = {
             "lengthen a retention": lambda: self._lengthen(self._probe("COMPLIANCE")),
             "delete a version under GOVERNANCE, bypassing it": lambda: _delete_bypassing(
                 self._probe("GOVERNANCE")
             ),
+            "switch versioning on, as it is": self._enable_versions,
         }
         if not self._has_default:
             controls["delete a version that is not retained"] = lambda: _delete(self._probe(None))
@@ -245,12 +246,9 @@ class _Check:
         errors = answer.get("Errors", [])  # a batch is answered with 200 whatever became of it
         return str(errors[0].get("Code", "refused")) if errors else _ACCEPTED
 
-    def _enable_versions(self) -> None:
-        self._bucket.ask(
-            "enabling versions again",
-            lambda: self._bucket.client.put_bucket_versioning(
-                Bucket=self._bucket.name, VersioningConfiguration={"Status": "Enabled"}
-            ),
+    def _enable_versions(self) -> Any:
+        return self._bucket.client.put_bucket_versioning(
+            Bucket=self._bucket.name, VersioningConfiguration={"Status": "Enabled"}
         )
 
 

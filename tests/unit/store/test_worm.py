@@ -44,11 +44,15 @@ def strict(objects, monkeypatch):
             raise refusal("AccessDenied")
         return asked(**arguments)
 
-    def never(**arguments):
-        raise refusal("InvalidBucketState")
+    switch = objects.bucket.client.put_bucket_versioning
+
+    def only_on(**arguments):
+        if arguments["VersioningConfiguration"]["Status"] != "Enabled":
+            raise refusal("InvalidBucketState")
+        return switch(**arguments)
 
     monkeypatch.setattr(objects.bucket.client, "put_object_retention", only_longer)
-    monkeypatch.setattr(objects.bucket.client, "put_bucket_versioning", never)
+    monkeypatch.setattr(objects.bucket.client, "put_bucket_versioning", only_on)
     return objects
 
 
@@ -125,7 +129,7 @@ class TestWhatIsNot:
 
         assert "delete the version" in [hole.name for hole in check_worm(objects, now=NOW).holes]
 
-    @pytest.mark.parametrize("control", ["put_object_retention", "delete_object"])
+    @pytest.mark.parametrize("control", ["put_object_retention", "delete_object", "put_bucket_versioning"])
     def test_refusals_for_want_of_permission_prove_nothing(self, strict, monkeypatch, control):
         def refuse(**_):
             raise refusal("AccessDenied")
