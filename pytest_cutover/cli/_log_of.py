@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from pytest_cutover import strictjson
 from pytest_cutover.cli._evidence import anchor, read
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.evidence.inclusion import PROOF_FILE, belongs_into_a_log, claimed, documents_behind
-from pytest_cutover.evidence.seal import BUNDLE_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.signer import load_private_key
 from pytest_cutover.keys.trust import LOG_KEY
 from pytest_cutover.objects.place import open_objects
@@ -29,7 +28,7 @@ from pytest_cutover.tlog.proof import HEADER, parse_proof
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Collection
 
 LOG = "var/cutover/log"
 
@@ -112,7 +111,10 @@ def pinned_in(path: Path) -> Pinned:
     Raises:
         ConfigError: it holds none.
     """
-    data, where = read(path), str(path)
+    return _pinned(read(path), str(path))
+
+
+def _pinned(data: bytes, where: str) -> Pinned:
     try:
         if data.startswith(HEADER.encode()):
             data = parse_proof(data, where).checkpoint
@@ -125,32 +127,53 @@ def pinned_in(path: Path) -> Pinned:
         ) from None
 
 
-def pinned_runs(runs: Path) -> list[Pinned]:
-    """The checkpoints in the proofs beside the bundles below `runs`."""
-    return [pinned_in(path) for folder in _folders(runs) if (path := folder / PROOF_FILE).exists()]
+@dataclass(slots=True)
+class KnownToRuns:
+    """What runs know of a log: checkpoints that it has to go on from, and documents that it has to hold."""
 
+    origin: str
+    pins: list[Pinned] = field(default_factory=list)
+    """Of the proofs beside their bundles, and the log as their decisions saw it when they began."""
 
-def digests_of(runs: Path) -> dict[str, str]:
-    """SHA-256 of every bundle below `runs` that belongs into a log, and of what it rests on, and where that is.
+    documents: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of every bundle that belongs into a log, and of what it rests on, and where that is.
 
     Left out is what has no proof and says of itself that it belongs into none: decided before there was a log, or a NO-GO
     that none took.
     """
-    out = {}
-    for folder in _folders(runs):
-        path = folder / BUNDLE_FILE
-        if path.exists():
-            data = read(path)
-            if (folder / PROOF_FILE).exists() or belongs_into_a_log(data):
-                out[hashlib.sha256(data).hexdigest()] = str(path)
-                claims = claimed(data)
-                for kind, digest, name, _ in [] if claims is None else documents_behind(claims):
-                    out.setdefault(digest, f"{kind.value} {entry_name(name)} of {path}")
-    return out
 
+    @classmethod
+    def below(cls, runs: Path, origin: str) -> KnownToRuns:
+        """Of the runs in a folder.
 
-def _folders(runs: Path) -> Iterator[Path]:
-    if not runs.is_dir():
-        raise ConfigError(f"{runs}: expected a folder of runs")
-    with suppress(OSError):
-        yield from sorted(path for path in runs.iterdir() if path.is_dir())
+        Raises:
+            ConfigError: something there cannot be read: it must not pass for nothing.
+            EvidenceError: what a decision saw of the log is no checkpoint.
+        """
+        out = cls(origin)
+        try:
+            for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
+                out._add(folder, {path.name for path in folder.iterdir()})
+        except OSError as exc:
+            raise ConfigError(
+                f"{runs}: expected a folder of runs that can be read: {exc.strerror or exc}"
+            ) from None
+        return out
+
+    def _add(self, folder: Path, names: Collection[str]) -> None:
+        bundle, proof, report = (
+            read(folder / name) if name in names else None for name in (BUNDLE_FILE, PROOF_FILE, REPORT_FILE)
+        )
+        if proof is not None:
+            self.pins.append(_pinned(proof, str(folder / PROOF_FILE)))
+        if bundle is None:
+            return
+        where, claims = str(folder / BUNDLE_FILE), claimed(bundle)
+        # What a decision saw of another log says nothing of this one.
+        if claims is not None and claims.log is not None and claims.log.origin == self.origin:
+            self.pins.append(Pinned(pinned_checkpoint(claims.log.to_json(), where), where))
+        if proof is None and not belongs_into_a_log(bundle, report):
+            return
+        self.documents[hashlib.sha256(bundle).hexdigest()] = where
+        for kind, digest, name, _ in [] if claims is None else documents_behind(claims):
+            self.documents.setdefault(digest, f"{kind.value} {entry_name(name)} of {where}")

@@ -14,11 +14,10 @@ from pytest_cutover.cli import Parser
 from pytest_cutover.cli._evidence import anchor, read, show
 from pytest_cutover.cli._log_of import (
     LOG,
+    KnownToRuns,
     LogChoice,
     asked_log,
-    digests_of,
     pinned_in,
-    pinned_runs,
     writable_log,
 )
 from pytest_cutover.errors import ConfigError, EvidenceError
@@ -100,7 +99,7 @@ def _parser() -> Parser:
         "--runs",
         metavar="DIR",
         type=Path,
-        help="every bundle below it has to be logged, every proof still true",
+        help="every bundle below it has to be logged, and all that proofs and decisions know of the log still true",
     )
     audit.add_argument("--json", action="store_true", help="the result as JSON")
     for action in (append, checkpoint, prove, verify, audit):
@@ -227,11 +226,10 @@ def _audit(options: argparse.Namespace) -> int:
     from pytest_cutover.tlog.audit import audit
 
     log = asked_log(LogChoice.of(options))
-    pins = [pinned_in(path) for path in options.pin]
-    documents = {}
+    pins, documents = [pinned_in(path) for path in options.pin], {}
     if options.runs is not None:
-        pins += pinned_runs(options.runs)
-        documents = digests_of(options.runs)
+        known = KnownToRuns.below(options.runs, log.origin)
+        pins, documents = [*pins, *known.pins], known.documents
     done = audit(log, pins, documents)
     if options.json:
         print(json.dumps(done.to_json(), indent=1))

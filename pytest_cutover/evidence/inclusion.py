@@ -14,6 +14,7 @@ from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.claims import read_decision, read_statement
 from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.evidence.report import is_fleet_report
 from pytest_cutover.evidence.statements import DECISION, POLICY_URN
 from pytest_cutover.evidence.verify import signed_decision, verify_bundle
 from pytest_cutover.model import LOCAL_LOG
@@ -77,10 +78,28 @@ def _position(proven: Proven) -> LogPosition:
     return LogPosition(proven.checkpoint.origin, proven.index)
 
 
-def belongs_into_a_log(bundle: bytes) -> bool:
-    """Whether its decision names a log, or cannot be read. **Not verified**: of a bundle that lies, `verify` says so."""
+def belongs_into_a_log(bundle: bytes, report: bytes | None) -> bool:
+    """Whether its decision names a log, or cannot be read. **Not verified**: of a bundle that lies, `verify` says so.
+
+    That of a merge names none: there the policy in its report counts.
+    """
     claims = claimed(bundle)
-    return claims is None or (claims.log is not None and not _says_unlogged(claims))
+    if claims is None:
+        return True
+    if _says_unlogged(claims):
+        return False
+    return claims.log is not None or (report is not None and _is_of_a_logged_fleet(report))
+
+
+def _is_of_a_logged_fleet(report: bytes) -> bool:
+    if not is_fleet_report(report):
+        return False
+    from pytest_cutover.evidence.fleet import read_fleet_report
+
+    try:
+        return read_fleet_report(report).policy.log is not None
+    except EvidenceError:
+        return True
 
 
 def claimed(bundle: bytes) -> DecisionClaims | None:

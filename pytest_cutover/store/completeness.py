@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.store.layout import BUNDLE_FILE, HISTORY, key_of
-from pytest_cutover.tlog.audit import Pinned, audit
+from pytest_cutover.tlog.audit import Pinned, audit, verified_entries
 from pytest_cutover.tlog.checkpoint import parse_checkpoint
 from pytest_cutover.tlog.entry import EntryKind, known_entry
 from pytest_cutover.tlog.proof import parse_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from pytest_cutover.tlog.log import Log
 
@@ -39,12 +39,14 @@ def check_log(log: Log, pinned: Sequence[Pinned], store: InStore) -> tuple[list[
 
     Raises:
         StoreUnavailableError: the log cannot be read.
+        VerificationError: it was changed meanwhile.
     """
     found = audit(log, [*pinned, *_in_proofs(log, store.proofs)])
     if found.problems:
         code = ProblemCode.STORE_LOG_INVALID
         return [EvidenceProblem(code, f"{p.code.value}: {p.message}", p.where) for p in found.problems], 0
-    decisions = list(_decisions(log, store.environments))
+    logged = verified_entries(log, found.verification)
+    decisions = list(_decisions(logged, store.environments))
     digests = {digest for digest, _ in decisions}
     problems = [
         EvidenceProblem(
@@ -74,9 +76,9 @@ def _in_proofs(log: Log, proofs: Mapping[str, bytes]) -> Iterator[Pinned]:
             yield Pinned(checkpoint, where)
 
 
-def _decisions(log: Log, environments: Collection[str]) -> Iterator[tuple[str, str]]:
-    """The digest and the run of each decision in the log for one of the environments, in its order."""
-    for data in log.entries(0, log.checkpoint().size):
+def _decisions(entries: Iterable[bytes], environments: Collection[str]) -> Iterator[tuple[str, str]]:
+    """The digest and the run of each decision among the entries for one of the environments, in their order."""
+    for data in entries:
         entry = known_entry(data)
         if entry is not None and entry.kind is EntryKind.DECISION and entry.environment in environments:
             yield entry.sha256, entry.name

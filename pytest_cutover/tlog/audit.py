@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.errors import EvidenceError
+from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.tlog.entry import known_entry
 from pytest_cutover.tlog.merkle import HASH_SIZE, Tree, leaf_hash
@@ -26,7 +26,7 @@ from pytest_cutover.tlog.tiles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.tlog.checkpoint import Checkpoint
@@ -96,6 +96,7 @@ def audit(log: Log, pinned: Sequence[Pinned] = (), documents: Mapping[str, str] 
 
     Raises:
         StoreUnavailableError: the log cannot be read, so nothing is known.
+        VerificationError: it was changed meanwhile.
     """
     documents = documents or {}
     verification = log.verify()
@@ -105,7 +106,8 @@ def audit(log: Log, pinned: Sequence[Pinned] = (), documents: Mapping[str, str] 
         problems += [p for pin in pinned if (p := _against(pin, checkpoint, tree)) is not None]
     gap = None
     if not problems:
-        logged = _digests(log)
+        known = map(known_entry, verified_entries(log, verification))
+        logged = frozenset(entry.sha256 for entry in known if entry is not None)
         missing = {digest: name for digest, name in documents.items() if digest not in logged}
         gap = len(missing)
         problems += [
@@ -132,10 +134,24 @@ def _against(pin: Pinned, now: Checkpoint, tree: Tree) -> LogProblem | None:
     return None
 
 
-def _digests(log: Log) -> frozenset[str]:
-    """The documents that the entries name."""
-    entries = map(known_entry, log.entries(0, log.checkpoint().size))
-    return frozenset(entry.sha256 for entry in entries if entry is not None)
+def verified_entries(log: Log, verification: LogVerification) -> Iterator[bytes]:
+    """The entries of a log that verified, read again, each the one that was verified.
+
+    Raises:
+        VerificationError: one is another by now, or gone.
+    """
+    checkpoint, tree = verification.checkpoint, verification.tree
+    if checkpoint is None or tree is None:
+        raise VerificationError(f"{log.where}: expected a log that verifies, got one with problems")
+    at = 0
+    for at, entry in enumerate(log.entries(0, checkpoint.size), 1):
+        if leaf_hash(entry) != tree.node(0, at - 1):
+            raise VerificationError(
+                f"{log.where}: entry {at - 1} is another than was verified", hint="who writes there?"
+            )
+        yield entry
+    if at != checkpoint.size:
+        raise VerificationError(f"{log.where}: expected {checkpoint.size} entries, got {at}")
 
 
 def verify_log(log: Log) -> LogVerification:

@@ -68,10 +68,16 @@ def decided(record: FleetRecord | None = None, at: datetime = MERGED_AT, **chang
 
 
 def sealed_fleet(
-    record: FleetRecord | None = None, key: EnvelopeSigner = KEY, at: datetime = MERGED_AT
+    record: FleetRecord | None = None, key: EnvelopeSigner = KEY, at: datetime = MERGED_AT, **changes: Any
 ) -> tuple[bytes, bytes]:
-    """Bundle and report of a merge under the signed policy."""
+    """Bundle and report of a merge under the signed policy; `changes` are the policy's."""
     record = record or fleet()
-    out = seal_fleet(record, policy(), decided(record, at), policy_envelope=POLICY_ENVELOPE, signer=key)
+    out = seal_fleet(
+        record,
+        policy(**changes),
+        decided(record, at, **changes),
+        policy_envelope=POLICY_ENVELOPE,
+        signer=key,
+    )
     assert out.bundle is not None
     return out.bundle, out.report

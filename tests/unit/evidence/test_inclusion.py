@@ -171,14 +171,23 @@ class TestAnotherProof:
 
 class TestBelongsIntoALog:
     def test_what_names_one_does(self) -> None:
-        assert belongs_into_a_log(sealed(LOGGED)[0])
+        assert belongs_into_a_log(*sealed(LOGGED))
 
     def test_what_names_none_does_not(self) -> None:
-        assert not belongs_into_a_log(sealed(PLAIN)[0])
+        assert not belongs_into_a_log(*sealed(PLAIN))
 
     def test_a_no_go_that_none_took_does_not(self) -> None:
-        assert not belongs_into_a_log(sealed(replace(LOGGED, log=None))[0])
+        assert not belongs_into_a_log(*sealed(replace(LOGGED, log=None)))
 
     @pytest.mark.parametrize("damaged", [b"", b"{}", b"\xff\n"])
     def test_what_cannot_be_read_does(self, damaged: bytes) -> None:
-        assert belongs_into_a_log(damaged)
+        assert belongs_into_a_log(damaged, None)
+
+    def test_a_merge_does_where_its_policy_names_one(self) -> None:
+        assert belongs_into_a_log(*sealed_fleet(log=ORIGIN))
+        assert not belongs_into_a_log(*sealed_fleet())
+
+    def test_a_merge_whose_report_cannot_be_read_does(self) -> None:
+        bundle, report = sealed_fleet()
+
+        assert belongs_into_a_log(bundle, report[:-40])

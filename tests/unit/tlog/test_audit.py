@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from pytest_cutover.errors import VerificationError
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.audit import Pinned, audit
 from pytest_cutover.tlog.checkpoint import Checkpoint
@@ -199,6 +200,25 @@ class TestAudit:
         assert done.inclusion_gap == 1
         assert [(p.code, p.where) for p in done.problems] == [(Code.NOT_LOGGED, "run 2")]
         assert audit(log, documents=dict.fromkeys(digests[:2], "")).inclusion_gap == 0
+
+    def test_entries_that_are_others_than_were_verified_are_no_documents_of_it(self):
+        """Tile and bundle are exchanged together, after the log was verified and before its entries are read."""
+        digest = hashlib.sha256(b"never logged").hexdigest()
+        log, other = log_of(2), log_of()
+        named = LogEntry(EntryKind.DECISION, digest, NOW, "run").to_bytes()
+        other.append([named, named])
+        verify = log.verify
+
+        def exchanged():
+            verification = verify()
+            for path in ("tile/0/000.p/2", "tile/entries/000.p/2"):
+                log.objects.objects[path] = other.objects.objects[path]
+            return verification
+
+        log.verify = exchanged
+
+        with pytest.raises(VerificationError, match="entry 0 is another than was verified"):
+            audit(log, documents={digest: "run"})
 
     def test_the_gap_of_a_damaged_log_is_unknown_and_never_0(self):
         log = log_of(2)

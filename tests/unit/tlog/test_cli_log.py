@@ -10,7 +10,7 @@ import pytest
 
 from pytest_cutover import cli
 from pytest_cutover.evidence.inclusion import logged_entry
-from pytest_cutover.evidence.seal import BUNDLE_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.keys.signer import load_private_key
 from pytest_cutover.keys.trust import load_trust
@@ -20,6 +20,7 @@ from pytest_cutover.tlog.checkpoint import parse_checkpoint
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import NoteSigner
 from pytest_cutover.tlog.proof import parse_proof
+from tests.unit.evidence.fleets import sealed_fleet
 from tests.unit.evidence.runs import POLICY, Run, sealed
 
 ORIGIN = "log.example/shop"
@@ -270,7 +271,8 @@ class TestAudit:
     def test_a_policy_or_waiver_behind_a_decision_is_one_of_its_documents(self, two, folder):
         run = folder / "runs/one"
         run.mkdir(parents=True)
-        (run / BUNDLE_FILE).write_bytes(sealed(Run(log=LogHead(ORIGIN, 2, "0" * 64)))[0])
+        seen = parse_checkpoint(two("checkpoint").encode())[0]
+        (run / BUNDLE_FILE).write_bytes(sealed(Run(log=LogHead(ORIGIN, 2, seen.root.hex())))[0])
         two("append", run / BUNDLE_FILE, "--kind", "decision", "--key", "log.pem")
 
         out = two("audit", "--runs", "runs", code=1)
@@ -280,6 +282,60 @@ class TestAudit:
         (folder / "policy.json").write_bytes(POLICY)
         two("append", "policy.json", "--kind", "policy", "--key", "log.pem")
         assert "tlog_inclusion_gap: 0 of 2 documents" in two("audit", "--runs", "runs")
+
+    def test_what_a_decision_saw_of_the_log_is_a_pin(self, two, folder):
+        """Rewritten with the log's own key, the proofs made anew: the signed decisions still know the old one."""
+        seen = parse_checkpoint(two("checkpoint").encode())[0]
+        run = folder / "runs/one"
+        run.mkdir(parents=True)
+        bundle = run / BUNDLE_FILE
+        bundle.write_bytes(sealed(Run(log=LogHead(ORIGIN, seen.size, seen.root.hex())))[0])
+        (folder / "policy.json").write_bytes(POLICY)
+        two("append", "policy.json", "--kind", "policy", "--key", "log.pem")
+        two("append", bundle, "--kind", "decision", "--key", "log.pem")
+        assert "pinned checkpoints: 2" in two("audit", "--runs", "runs")
+        (folder / "var").rename(folder / "old")
+        for name, kind in (("b.txt", "review"), ("a.txt", "review"), ("policy.json", "policy")):
+            two("append", name, "--kind", kind, "--key", "log.pem")
+        two("append", bundle, "--kind", "decision", "--key", "log.pem")
+
+        said = two("audit", "--runs", "runs", code=1)
+
+        assert "log.forked" in said
+        assert f"runs/one/{BUNDLE_FILE}" in said
+
+    def test_a_decision_about_another_log_pins_nothing_of_this_one(self, two, folder):
+        run = folder / "runs/one"
+        run.mkdir(parents=True)
+        (run / BUNDLE_FILE).write_bytes(sealed(Run(log=LogHead("log.example/other", 9, "0" * 64)))[0])
+
+        assert "pinned checkpoints: 0" in two("audit", "--runs", "runs", code=1)
+
+    def test_a_merge_that_was_not_logged_is_in_the_gap(self, two, folder):
+        """Its decision says nothing of a log; the policy in its report does."""
+        run = folder / "runs/fleet"
+        run.mkdir(parents=True)
+        bundle, report = sealed_fleet(log=ORIGIN)
+        (run / BUNDLE_FILE).write_bytes(bundle)
+        (run / REPORT_FILE).write_bytes(report)
+
+        said = two("audit", "--runs", "runs", code=1)
+
+        assert f"no entry of the log names {hashlib.sha256(bundle).hexdigest()}" in said
+        bundle, report = sealed_fleet()
+        (run / BUNDLE_FILE).write_bytes(bundle)
+        (run / REPORT_FILE).write_bytes(report)
+        assert "tlog_inclusion_gap: 0 of 0 documents" in two("audit", "--runs", "runs")
+
+    def test_runs_that_cannot_be_looked_into_are_no_empty_ones(self, two, folder, monkeypatch):
+        (folder / "runs/one").mkdir(parents=True)
+
+        def denied(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr(Path, "iterdir", denied)
+
+        assert "Permission denied" in two("audit", "--runs", "runs", code=2)
 
     def test_runs_that_are_not_logged_are_the_gap(self, two, folder):
         for name in ("a.txt", "b.txt", "c.txt"):
