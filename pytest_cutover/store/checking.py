@@ -34,6 +34,7 @@ from pytest_cutover.store.layout import (
     key_of,
     run_of,
 )
+from pytest_cutover.store.reading import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import Held, ObjectStore
     from pytest_cutover.store.document import EvidenceDocument
+    from pytest_cutover.store.reading import Read
     from pytest_cutover.tlog.audit import Pinned
     from pytest_cutover.tlog.log import Log
 
@@ -115,7 +117,7 @@ def check_store(
 
 
 def check_run(
-    store: ObjectStore, run_id: str, names: Collection[str], anchor: Anchor, now: datetime
+    store: ObjectStore, run_id: str, names: Sequence[str], anchor: Anchor, now: datetime
 ) -> tuple[EvidenceProblem, ...]:
     """What is wrong with one run by itself, beside all others.
 
@@ -123,7 +125,8 @@ def check_run(
         StoreUnavailableError: it cannot be read.
     """
     check = _Check(store, anchor, now, Wanted())
-    check.run(run_id, names)
+    for _, reads in read_runs(store, {run_id: names}):
+        check.run(run_id, reads)
     return tuple(check.findings)
 
 
@@ -142,9 +145,9 @@ class _Check:
     def check(self, progress: Callable[[int, int], None]) -> Checked:
         keys = self._keys()
         runs = by_run(keys)
-        for done, (run_id, names) in enumerate(runs.items()):
+        for done, (run_id, reads) in enumerate(read_runs(self._store, runs)):
             progress(done, len(runs))
-            self.run(run_id, names)
+            self.run(run_id, reads)
         if not runs:
             self._find(ProblemCode.EVIDENCE_NONE, self._store.where, "there is no run in this store")
         latest = self._latest()
@@ -180,10 +183,10 @@ class _Check:
         except EvidenceError:
             return []
 
-    def _read(self, key: str) -> bytes | None:
+    def _read(self, key: str, read: Read | None = None) -> bytes | None:
         """The bytes under `key`; None, and a finding, when there are none to be had."""
         try:
-            data, held = self._store.read(key)
+            data, held = self._store.read(key) if read is None else read()
         except ObjectMissingError:
             self._find(ProblemCode.STORE_FILE_MISSING, key, "it is not there")
             return None
@@ -195,11 +198,11 @@ class _Check:
 
     # -- one run -------------------------------------------------------------------------------
 
-    def run(self, run_id: str, names: Collection[str]) -> None:
+    def run(self, run_id: str, reads: Mapping[str, Read]) -> None:
         """Find what is wrong with a run by itself."""
         before = len(self.findings)
-        read = {name: self._read(key_of(run_id, name)) for name in names}
-        files = {name: data for name, data in read.items() if data is not None}
+        taken = {name: self._read(key_of(run_id, name), read) for name, read in reads.items()}
+        files = {name: data for name, data in taken.items() if data is not None}
         stored = files.pop(DOCUMENT, None)
         document = self._document(run_id, stored, files)
         found = self._evidence(run_id, files)

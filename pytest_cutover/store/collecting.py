@@ -16,13 +16,14 @@ from pytest_cutover.evidence.claims import DecisionClaims
 from pytest_cutover.evidence.report import is_fleet_report, read_report
 from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.model import Verdict
-from pytest_cutover.objects.protocol import ObjectLockedError, ObjectMissingError
+from pytest_cutover.objects.protocol import ObjectLockedError
 from pytest_cutover.retention.facts import LATEST as FOREVER
 from pytest_cutover.retention.facts import Facts, facts
 from pytest_cutover.retention.rules import Choice, Limits, choose
 from pytest_cutover.store.document import EvidenceDocument, read_document
 from pytest_cutover.store.index import Collected, Index
 from pytest_cutover.store.layout import BUNDLE_FILE, DOCUMENT, HISTORY, REPORT_FILE, key_of, run_of
+from pytest_cutover.store.reading import read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
 
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import Held, ObjectStore
+    from pytest_cutover.store.reading import Read
 
 __all__ = ["Limits", "Plan", "collect", "index_without", "plan"]
+
+_SAYS = (BUNDLE_FILE, REPORT_FILE, DOCUMENT)
+"""The files that say what a run is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +87,12 @@ def plan(
         of = run_of(held.key)
         if of is not None:
             found.setdefault(of[0], []).append(held)
+    there = {held.key for helds in found.values() for held in helds}
+    names = {run_id: [name for name in _SAYS if key_of(run_id, name) in there] for run_id in found}
     runs = {}
-    for done, (run_id, helds) in enumerate(found.items()):
+    for done, (run_id, reads) in enumerate(read_runs(store, names)):
         progress(done, len(found))
-        runs[run_id] = _stored(store, run_id, helds, anchor, now)
+        runs[run_id] = _stored(run_id, found[run_id], reads, anchor, now)
     choice = choose([run.facts for run in runs.values()], limits, now, _needed(runs.values(), index, now))
     return Plan(choice, runs)
 
@@ -125,17 +132,15 @@ def index_without(index: Index, runs: Iterable[Stored], now: datetime) -> Index:
 
 
 def _stored(
-    store: ObjectStore, run_id: str, helds: list[Held], anchor: Anchor | None, now: datetime
+    run_id: str, helds: list[Held], reads: Mapping[str, Read], anchor: Anchor | None, now: datetime
 ) -> Stored:
     problem = None
-    data: dict[str, bytes | None] = {}
-    for name in (BUNDLE_FILE, REPORT_FILE, DOCUMENT):
+    data: dict[str, bytes | None] = dict.fromkeys(_SAYS)
+    for name, read in reads.items():
         try:
-            data[name] = store.read(key_of(run_id, name))[0]
-        except ObjectMissingError:
-            data[name] = None
+            data[name] = read()[0]
         except EvidenceError as exc:
-            data[name], problem = None, f"it cannot be read: {exc}"
+            problem = f"it cannot be read: {exc}"
     bundle, report = data[BUNDLE_FILE], data[REPORT_FILE]
     found = facts(
         run_id,

@@ -25,6 +25,7 @@ from pytest_cutover.model import parse_rfc3339, rfc3339
 from pytest_cutover.store.checking import Wanted, check_store
 from pytest_cutover.store.index import ROLES, environments_in
 from pytest_cutover.store.layout import HISTORY
+from pytest_cutover.store.reading import read_each
 from pytest_cutover.store.transfer import THREADS, restore
 
 if TYPE_CHECKING:
@@ -119,11 +120,9 @@ class Drill:
 
 def known_before(store: ObjectStore) -> Before:
     """What is in another store now: every file of every run, read and hashed."""
-    files = {
-        held.key: hashlib.sha256(store.read(held.key, version=held.version)[0]).hexdigest()
-        for held in store.list(HISTORY)
-    }
-    return Before(store.where, files)
+    keys = list(store.keys(HISTORY))
+    reads = zip(keys, read_each(store, keys), strict=True)
+    return Before(store.where, {key: hashlib.sha256(read()[0]).hexdigest() for key, read in reads})
 
 
 def run_drill(

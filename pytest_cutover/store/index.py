@@ -33,6 +33,7 @@ from pytest_cutover.store.layout import (
     key_of,
     run_of,
 )
+from pytest_cutover.store.reading import documents_in, read_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.envelope import EnvelopeSigner
     from pytest_cutover.keys.trust import Anchor, TrustedKey
     from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.store.reading import Read
 
 INDEX_TYPE: Final = "application/vnd.pytest-cutover.index+json"
 FORMAT: Final = 1
@@ -232,9 +234,9 @@ def build_index(
     runs = by_run(store.keys(HISTORY))
     known = {} if before is None else before.by_key()
     found: dict[str, Indexed] = {}
-    for done, (run_id, names) in enumerate(runs.items()):
+    for done, (run_id, reads) in enumerate(read_runs(store, runs)):
         progress(done, len(runs))
-        found.update(_of_run(store, run_id, names, known))
+        found.update(_of_run(run_id, reads, known))
     for key, entry in known.items():
         found.setdefault(key, replace(entry, tampered=True))
     return Index(
@@ -245,19 +247,12 @@ def build_index(
 
 
 def _of_run(
-    store: ObjectStore,
-    run_id: str,
-    names: Collection[str],
-    known: Mapping[str, Indexed],
-    *,
-    released: bool = False,
+    run_id: str, reads: Mapping[str, Read], known: Mapping[str, Indexed], *, released: bool = False
 ) -> Iterator[tuple[str, Indexed]]:
-    told: dict[str, str] = {}
-    for name in sorted(names, key=lambda n: n != DOCUMENT):  # the document says what the others have to be
+    taken = {name: read() for name, read in reads.items()}
+    told = _told(taken[DOCUMENT][0]) if DOCUMENT in taken else {}  # what the others have to be
+    for name, (data, held) in taken.items():
         key = key_of(run_id, name)
-        data, held = store.read(key)
-        if name == DOCUMENT:
-            told = _told(data)
         digest = hashlib.sha256(data).hexdigest()
         first = known[key].sha256 if key in known else told.get(name, digest)
         entry = Indexed(key, first, held.size, digest != first, held.retain_until, held.legal_hold)
@@ -321,14 +316,7 @@ def index_before(
 
 def environments_in(store: ObjectStore) -> frozenset[str]:
     """The environments of the documents in a store; those that cannot be read have none."""
-    found = set()
-    for key in store.keys(HISTORY):
-        if key.endswith(f"/{DOCUMENT}"):
-            try:
-                found.add(read_document(store.read(key)[0], key).environment)
-            except EvidenceError:
-                continue
-    return frozenset(found)
+    return frozenset(document.environment for document, _ in documents_in(store))
 
 
 def index_runs(
@@ -356,9 +344,9 @@ def index_runs(
         else:
             known = before.by_key()
             found = dict(known)
-            for run_id in runs:
-                names = by_run(store.keys(key_of(run_id, ""))).get(run_id, ())
-                found.update(_of_run(store, run_id, names, known, released=released))
+            names = {run_id: by_run(store.keys(key_of(run_id, ""))).get(run_id, []) for run_id in runs}
+            for run_id, reads in read_runs(store, names):
+                found.update(_of_run(run_id, reads, known, released=released))
             index = replace(before, at=now, objects=tuple(found[key] for key in sorted(found)))
         write_index(store, index, signer)
     return index

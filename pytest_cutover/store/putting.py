@@ -24,13 +24,13 @@ from pytest_cutover.store.layout import (
     ATTACHMENTS,
     BUNDLE_FILE,
     DOCUMENT,
-    HISTORY,
     INDEX_SIGNATURE,
     LATEST,
     PROOF_FILE,
     REPORT_FILE,
     key_of,
 )
+from pytest_cutover.store.reading import documents_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -198,15 +198,4 @@ def move_latest(store: ObjectStore, document: EvidenceDocument, data: bytes) -> 
 
 def newest_document(store: ObjectStore) -> tuple[EvidenceDocument, bytes] | None:
     """The document of the history that was decided last, and its bytes; None when there is none that can be read."""
-    newest: tuple[EvidenceDocument, bytes] | None = None
-    for key in store.keys(HISTORY):
-        if not key.endswith(f"/{DOCUMENT}"):
-            continue
-        try:
-            data = store.read(key)[0]
-            document = read_document(data, key)
-        except EvidenceError:
-            continue
-        if newest is None or document.order > newest[0].order:
-            newest = document, data
-    return newest
+    return max(documents_in(store), key=lambda found: found[0].order, default=None)
