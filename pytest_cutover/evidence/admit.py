@@ -133,13 +133,13 @@ def admit(question: Question, candidates: Iterable[Candidate], anchor: Anchor) -
     newest = max(found.fitting, key=lambda pair: (pair[1].decided_at, not pair[1].is_go), default=None)
     since = None if newest is None else newest[1].decided_at
     doubtful = [c for c in found.unreadable if since is None or not _surely_before(c.run_id, since)]
-    doubts = [p for c in doubtful[:_SHOWN] for p in _doubt(c, _verify(c, anchor))]
+    doubts = [p for c in doubtful[:_SHOWN] for p in _doubt(c, _verify(c, question, anchor))]
     if newest is None:
-        problems = doubts or found.strange(anchor) or found.nothing_fits(question)
+        problems = doubts or found.strange(question, anchor) or found.nothing_fits(question)
         return Admission(question, tuple(problems), None, None, anchor)
     candidate, decision = newest
     doubts += found.taken_back(question, decision.decided_at)
-    verification = _verify(candidate, anchor)
+    verification = _verify(candidate, question, anchor)
     doubts += found.left_out(decision, verification)
     # What was verified was read anew, and may be another file by now.
     own = (
@@ -202,11 +202,11 @@ class _Found:
                 out.append(EvidenceProblem(ProblemCode.FLEET_OUTDATED, message, candidate.name))
         return out[:_SHOWN]
 
-    def strange(self, anchor: Anchor) -> list[EvidenceProblem]:
+    def strange(self, question: Question, anchor: Anchor) -> list[EvidenceProblem]:
         """What is wrong with the newest evidence, when no trusted key signed any."""
         if self.others:
             return []
-        return [p for c in self.strangers[:_SHOWN] for p in _of(c, _verify(c, anchor))]
+        return [p for c in self.strangers[:_SHOWN] for p in _of(c, _verify(c, question, anchor))]
 
     def nothing_fits(self, question: Question) -> list[EvidenceProblem]:
         """Why no decision answers the question."""
@@ -226,9 +226,10 @@ class _Found:
         return out
 
 
-def _verify(candidate: Candidate, anchor: Anchor) -> Verification:
+def _verify(candidate: Candidate, question: Question, anchor: Anchor) -> Verification:
     # A bundle that vanished since it was listed is an empty one: it verifies as little.
-    return verify_logged(candidate.bundle() or b"", candidate.report(), candidate.proof(), anchor)
+    bundle = candidate.bundle() or b""
+    return verify_logged(bundle, candidate.report(), candidate.proof(), anchor, log_key_at=question.at)
 
 
 def _is_about(decision: DecisionClaims, question: Question) -> bool:

@@ -17,7 +17,7 @@ from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.report import is_fleet_report
 from pytest_cutover.evidence.statements import DECISION, POLICY_URN
 from pytest_cutover.evidence.verify import signed_decision, verify_bundle
-from pytest_cutover.model import LOCAL_LOG
+from pytest_cutover.model import LOCAL_LOG, rfc3339
 from pytest_cutover.reasons import Reason
 
 if TYPE_CHECKING:
@@ -50,8 +50,12 @@ def verify_logged(
     proof: bytes | None,
     anchor: Anchor,
     at: datetime | None = None,
+    *,
+    log_key_at: datetime | None = None,
 ) -> Verification:
     """`verify_bundle`, and whether the bundle is in the log that the policy, or the anchor, asks for.
+
+    The log's key has to be valid when the decision was made and, with `at`, then too; `log_key_at` asks that alone.
 
     Raises:
         ValueError: `at` is naive.
@@ -61,7 +65,7 @@ def verify_logged(
     claims = None if proof is None else signed_decision(bundle, anchor)
     if proof is not None and claims is not None:
         try:
-            proven = _prove(bundle, proof, claims, anchor)
+            proven = _prove(bundle, proof, claims, anchor, log_key_at or at)
         except EvidenceError as exc:
             problem = EvidenceProblem(ProblemCode.LOG_PROOF, str(exc), PROOF_FILE)
     position = None if proven is None else _position(proven)
@@ -147,12 +151,19 @@ def log_verifiers(anchor: Anchor, environment: str, at: datetime) -> list[NoteVe
     return list(log_keys(anchor, at, environment=environment))
 
 
-def _prove(bundle: bytes, proof: bytes, claims: DecisionClaims, anchor: Anchor) -> Proven:
+def _prove(
+    bundle: bytes, proof: bytes, claims: DecisionClaims, anchor: Anchor, at: datetime | None
+) -> Proven:
     from pytest_cutover.tlog.proof import verify_proof
 
     verifiers = log_verifiers(anchor, claims.environment, claims.decided_at)
+    if at is not None:
+        # A log's key that is stolen when its time is over can sign a log of any past: it must be valid at both times.
+        counting = {v.key_id for v in log_verifiers(anchor, claims.environment, at)}
+        verifiers = [v for v in verifiers if v.key_id in counting]
     if not verifiers:
-        raise EvidenceError(f"no key of {anchor.where} may sign a log for {claims.environment}")
+        when = "" if at is None else f" at {rfc3339(claims.decided_at)} and at {rfc3339(at)}"
+        raise EvidenceError(f"no key of {anchor.where} may sign a log for {claims.environment}{when}")
     entry = logged_entry(bundle, claims.run_id, claims.environment, claims.decided_at)
     return verify_proof(proof, entry, verifiers, where="the proof")
 
@@ -161,34 +172,31 @@ def _held_against(
     found: Verification, position: LogPosition | None, anchor: Anchor
 ) -> Iterator[EvidenceProblem]:
     """What is wrong with where the log holds a decision, or that no log does."""
-    judged = found.report or found.fleet
-    policy = None if judged is None else judged.policy
-    wanted = None if policy is None else policy.log
     claims = found.decision
     assert claims is not None  # the caller has seen one
-    if position is None:
-        if claims.shard is not None:
-            return  # never a GO: of a fleet only the merge is logged
-        if _says_unlogged(claims):
-            return
-        if wanted is not None:
-            message = f"decisions of {claims.environment} are in the log {wanted}, and no proof shows that this one is"
-            yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, message, PROOF_FILE)
-        elif any(v.name != LOCAL_LOG for v in log_verifiers(anchor, claims.environment, claims.decided_at)):
-            message = (
-                f"{anchor.where} names a log for {claims.environment}, and no proof shows that this is in it"
-            )
-            yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, message, PROOF_FILE)
+    judged = found.report or found.fleet
+    wanted = _wanted_logs(None if judged is None else judged.policy.log, claims, anchor)
+    # A shard is never a GO: of a fleet only the merge is logged.
+    if position is None and (claims.shard is not None or _says_unlogged(claims)):
         return
-    if wanted is not None and position.origin != wanted:
-        message = (
-            f"decisions of {claims.environment} are in the log {wanted}, this one is in {position.origin}"
-        )
+    if wanted and (position is None or position.origin not in wanted):
+        where = "no proof shows that this one is" if position is None else f"this one is in {position.origin}"
+        message = f"decisions of {claims.environment} are in the log {' or '.join(wanted)}, and {where}"
         yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, message, PROOF_FILE)
     seen = None if found.record is None else found.record.log
-    if seen is not None and (seen.origin != position.origin or seen.size > position.index):
+    if position is None or seen is None:
+        return
+    if seen.origin != position.origin or seen.size > position.index:
         message = (
             f"the run saw {seen.size} entries in {seen.origin} when it began, "
             f"and is said to be entry {position.index} of {position.origin}"
         )
         yield EvidenceProblem(ProblemCode.LOG_PROOF, message, PROOF_FILE)
+
+
+def _wanted_logs(named: str | None, claims: DecisionClaims, anchor: Anchor) -> list[str]:
+    """The log that the policy names, else those that the anchor does: one of them has to hold the decision."""
+    if named is not None:
+        return [named]
+    known = log_verifiers(anchor, claims.environment, claims.decided_at)
+    return sorted({v.name for v in known} - {LOCAL_LOG})

@@ -20,6 +20,9 @@ def log_keys(anchor: Anchor, at: datetime, *, environment: str | None = None) ->
     """The keys that may sign checkpoints; a rotated one those of the log as it was then.
 
     `environment`: whose decisions are asked about; None: any.
+
+    Raises:
+        ValueError: `at` is naive.
     """
     return tuple(
         NoteVerifier(name, key.public, None if key.rotated is None else key.rotated.size)
@@ -42,6 +45,8 @@ def witness_keys(anchor: Anchor, at: datetime, origin: str) -> tuple[Cosignature
 
 
 def _named(anchor: Anchor, role: str, at: datetime) -> Iterator[tuple[str, TrustedKey]]:
+    if at.tzinfo is None:
+        raise ValueError("a time must be timezone-aware")
     for key in anchor.keys:
         counts = key.state in (KeyState.ACTIVE, KeyState.GRACE) and key.is_valid_at(at)
         if key.origin is None or not key.has_role(role) or not counts:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cutover.evidence.admit import Candidate, Question, admit
 from pytest_cutover.evidence.inclusion import belongs_into_a_log, logged_entry, verify_logged
 from pytest_cutover.evidence.problems import ProblemCode as P
 from pytest_cutover.keys.trusted import KeyState, Rotation
@@ -16,9 +17,10 @@ from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import NoteSigner
 from tests.unit.evidence.fleets import sealed_fleet
-from tests.unit.evidence.runs import KEY, NOW, TRUSTED_POLICY_KEY, Run, anchor, sealed, signer, trusted
+from tests.unit.evidence.runs import KEY, NOW, SHA, TRUSTED_POLICY_KEY, Run, anchor, sealed, signer, trusted
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from pytest_cutover.keys.trust import Anchor
@@ -143,6 +145,47 @@ class TestAnotherProof:
         other = trust(log_key(origin="log.example.org/other"))
 
         assert {p.code for p in verify_logged(bundle, report, proof, other).problems} >= {P.LOG_UNPROVEN}
+
+    def test_by_this_machine_s_log_where_the_trust_file_names_another(self, tmp_path: Path) -> None:
+        bundle, report = sealed(PLAIN)
+        proof = Logged(tmp_path, origin=LOCAL_LOG).proof(PLAIN, bundle)
+        both = trust(log_key(origin=LOCAL_LOG), trusted(signer(), roles=frozenset({"log"}), origin=ORIGIN))
+
+        assert {p.code for p in verify_logged(bundle, report, proof, both).problems} == {P.LOG_UNPROVEN}
+        alone = trust(log_key(origin=LOCAL_LOG))
+        assert verify_logged(bundle, report, proof, alone).problems == ()
+
+    @pytest.mark.parametrize(
+        "end",
+        [
+            {"not_after": NOW + timedelta(minutes=5)},
+            {
+                "state": KeyState.GRACE,
+                "rotated": Rotation(ORIGIN, 1, NOW),
+                "grace_until": NOW + timedelta(minutes=5),
+            },
+        ],
+        ids=["ended", "grace over"],
+    )
+    def test_by_a_key_whose_time_is_over_when_it_is_asked(self, end: dict[str, Any], tmp_path: Path) -> None:
+        """Stolen then, it could have signed any log: what it says of the past admits nothing."""
+        bundle, report = sealed(LOGGED)
+        proof = Logged(tmp_path).proof(LOGGED, bundle)
+        ended = trust(log_key(**end))
+
+        def found(at: datetime | None) -> set[P]:
+            return {p.code for p in verify_logged(bundle, report, proof, ended, at).problems}
+
+        assert found(None) == found(NOW + timedelta(minutes=4)) == set()
+        assert found(NOW + timedelta(minutes=6)) == {P.LOG_PROOF}
+
+        def answer(minutes: int) -> bool:
+            candidate = Candidate("run", lambda: bundle, lambda: report, proof=lambda: proof)
+            at = NOW + timedelta(minutes=minutes)
+            return admit(Question("sha256", SHA, "production", at), [candidate], ended).is_admitted
+
+        assert answer(4)
+        assert not answer(6)
 
     def test_at_a_place_the_run_had_seen_taken(self, tmp_path: Path) -> None:
         """The run saw five entries before it began, and is said to be the first."""
