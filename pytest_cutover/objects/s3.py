@@ -12,6 +12,7 @@ s3:GetBucketObjectLockConfiguration; to remove s3:DeleteObjectVersion.
 
 from __future__ import annotations
 
+import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -51,8 +52,11 @@ THREADS = 16
 """Requests at once where many objects are asked about."""
 
 _BATCH = 1000
-_LOOKS = 5
+_LOOKS = 25
 """At a key whose versions come and go meanwhile."""
+
+_BETWEEN_LOOKS_S = 0.08
+"""At the most: several writers withdraw one after another, and somebody has to see the end of it."""
 
 _IF_MATCH_REFUSALS = 2
 """So often an If-Match that is right is refused before it is left away: once could be a writer who came and went."""
@@ -315,6 +319,7 @@ class S3Objects:
         for _ in range(_LOOKS):
             with suppress(ChangedError):
                 return look()
+            time.sleep(random.uniform(0, _BETWEEN_LOOKS_S))  # noqa: S311 # spreads writers over time
         raise StoreUnavailableError(f"{self.where}/{key} is listed, and what is listed cannot be read")
 
     def _there(self, key: str) -> Held:
