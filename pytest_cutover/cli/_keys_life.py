@@ -199,11 +199,11 @@ def _revoke(options: argparse.Namespace) -> int:
     key = _named(options.key, load_trust(trust).keys, trust)
     try:
         log = _log(options, trust, key.keyid)
+        done = revoke(trust, key.keyid, reason=options.reason, at=_now(), log=log)
     except CutoverError as exc:  # a log that is away must not keep a stolen key alive
         revoke(trust, key.keyid, reason=options.reason, at=_now(), log=None)
         print(f"revoked {key.name} ({key.keyid[:16]}…), and that is not logged", file=sys.stderr)
         raise ConfigError(f"{exc}", hint="run it again when the log is there, to log it") from None
-    done = revoke(trust, key.keyid, reason=options.reason, at=_now(), log=log)
     print(f"revoked {done.name} ({done.keyid[:16]}…): it counts for nothing, at no time")
     print(f"wrote   {trust}: give it to everybody who verifies")
     return FINE

@@ -93,6 +93,8 @@ def _merge(options: argparse.Namespace) -> _Merged:
     )
     policy = loaded.effective
     signer = load_signer(os.environ, Path.cwd(), option=options.key, say=_say)
+    if signer is not None:
+        anchor.refuse_old(signer.keyid)
     log = None if signer is None else _open_log(loaded, anchor, now)
     store = None if signer is None else open_store(loaded.profile.store_place, Path.cwd())
     shards = tuple(shard_evidence(*given, anchor) for given in _evidence.shards(options.runs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.evidence.inclusion import (
@@ -15,27 +15,28 @@ from pytest_cutover.evidence.inclusion import (
     log_verifiers,
     logged_entry,
 )
-from pytest_cutover.files import read_regular
+from pytest_cutover.files import read_regular, write_atomic
 from pytest_cutover.keys.signer import generate, load_private_key, public_path, write_new_private
 from pytest_cutover.keys.trust import LOG_KEY
 from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.model import LOCAL_LOG, LogHead
 from pytest_cutover.objects.protocol import ObjectMissingError
-from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint
+from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint, verify_extends
 from pytest_cutover.tlog.entry import LogEntry, entry_name, known_entry
 from pytest_cutover.tlog.log import Log
-from pytest_cutover.tlog.merkle import EMPTY_ROOT, verify_consistency
+from pytest_cutover.tlog.merkle import EMPTY_ROOT
 from pytest_cutover.tlog.note import NoteSigner
 from pytest_cutover.tlog.proof import parse_proof
 from pytest_cutover.tlog.tiles import WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.keys.signer import PemSigner
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.tlog.note import Verifier
 
 LOG_KEY_VARIABLE = "CUTOVER_KEY_LOG"
 
@@ -53,8 +54,7 @@ class RunLog:
         """Append the decision in a bundle, and before it what it rests on; its index, and the `.tlog-proof` that it is there.
 
         Raises:
-            CutoverError: it could not be appended.
-            EvidenceError: there is no decision in it.
+            CutoverError: there is no decision in it, or it could not be appended.
         """
         claims = claimed(bundle)
         if claims is None:
@@ -90,12 +90,14 @@ def open_run_log(
     """The log at `place`, its checkpoint verified, compared with the newest one that a run of this project saw.
 
     Raises:
-        CutoverError: there is no key for it, or what is there cannot be read or is not that log.
+        CutoverError: there is no key for it or it signs no more, or what is there cannot be read or is not that log.
     """
     from pytest_cutover.objects.place import open_objects
 
     objects = open_objects(place if "://" in place else str(rootdir / place))
     signer = NoteSigner(origin, _signer(environ, rootdir, origin, say))
+    if anchor is not None:
+        anchor.refuse_old(signer.verifier.public.keyid)
     others = [] if anchor is None else log_verifiers(anchor, environment, now)
     verifiers = [v for v in others if v.name == origin and v.key_id != signer.verifier.key_id]
     log = Log(objects, origin, signer, verifiers=verifiers)
@@ -103,8 +105,7 @@ def open_run_log(
         checkpoint = log.checkpoint()
     except ObjectMissingError:
         checkpoint = Checkpoint(origin, 0, EMPTY_ROOT)
-    known = [signer.verifier, *verifiers]
-    seen = next(_seen(rootdir / "var/cutover/runs", origin, known), None)
+    seen = next(_seen(rootdir / "var/cutover/runs", origin, [signer.verifier, *verifiers]), None)
     head = LogHead(origin, checkpoint.size, checkpoint.root.hex())
     return RunLog(log, head, None if seen is None else _parted(log, checkpoint, *seen))
 
@@ -131,23 +132,22 @@ def find_log_key(environ: Mapping[str, str], rootdir: Path, origin: str) -> PemS
 
 def _signer(environ: Mapping[str, str], rootdir: Path, origin: str, say: Callable[[str], None]) -> PemSigner:
     """The key that signs checkpoints, made where that is allowed; the machine's own with its public half beside it."""
-    found, path = find_log_key(environ, rootdir, origin), rootdir / LOG_KEY
-    if found is not None and environ.get(LOG_KEY_VARIABLE):
-        return found
-    if found is None and write_new_private(path, generate(KeyKind.ED25519)):
-        say(f"made {path}, the key of this machine's transparency log")
-    signer = load_private_key(path)
+    signer, path = find_log_key(environ, rootdir, origin), rootdir / LOG_KEY
+    if signer is None:
+        if write_new_private(path, generate(KeyKind.ED25519)):
+            say(f"made {path}, the key of this machine's transparency log")
+        signer = load_private_key(path)
+    elif environ.get(LOG_KEY_VARIABLE):
+        return signer
     public = public_path(path)
     with suppress(OSError):
         if read_regular(public) == signer.public_pem():
             return signer
-    from pytest_cutover.files import write_atomic
-
     write_atomic(public, signer.public_pem())
     return signer
 
 
-def _seen(runs: Path, origin: str, verifiers: list[Any]) -> Iterator[tuple[str, Checkpoint]]:
+def _seen(runs: Path, origin: str, verifiers: Sequence[Verifier]) -> Iterator[tuple[str, Checkpoint]]:
     """The checkpoints beside earlier decisions, newest run first; what is none of this log's is passed over."""
     try:
         names = sorted((path.name for path in runs.iterdir()), reverse=True)
@@ -162,8 +162,7 @@ def _seen(runs: Path, origin: str, verifiers: list[Any]) -> Iterator[tuple[str, 
 def _parted(log: Log, now: Checkpoint, run: str, seen: Checkpoint) -> str | None:
     """Why the log of now does not go on from the one that a run saw."""
     try:
-        proof = log.consistency(seen, now)
-        verify_consistency(seen.size, seen.root, now.size, now.root, proof)
+        verify_extends(seen, now, log.consistency(seen, now))
     except EvidenceError as exc:
         return f"run {run} saw {seen.size} entries in {seen.origin}: {exc}"
     return None

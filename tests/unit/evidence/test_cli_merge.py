@@ -227,6 +227,16 @@ class TestMerge:
         assert main(["merge", str(run), "--plan", "preflight", "--environment", "production", *argv]) == 2
         assert not (place.folder / "var").exists()
 
+    def test_a_key_that_signs_no_more_signs_no_merge(self, place: Place, capsys: Capture) -> None:
+        shards = [place.run("eu"), place.run("us")]
+        trust = json.loads((place.folder / "trust.json").read_text())
+        trust["keys"][0]["state"] = "retired"
+        (place.folder / "trust.json").write_text(json.dumps(trust))
+
+        assert place.merge(*shards) == 2
+        assert "key 'release' signs no more" in capsys.readouterr().err
+        assert not (place.folder / "var").exists()
+
 
 class TestLoggedAndStored:
     """A policy that names a log and a store."""

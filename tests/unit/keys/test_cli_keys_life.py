@@ -221,6 +221,20 @@ class TestRetireAndRevoke:
         assert "and that is not logged" in capsys.readouterr().err
         assert load_trust(TRUST).keys[0].state is KeyState.REVOKED
 
+    def test_the_log_s_own_key_does_not_log_its_revocation(
+        self, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody believes what it signs from then on, a checkpoint least of all."""
+        monkeypatch.setenv("CUTOVER_KEY_LOG", "log.pem")
+        keys("new", "log.pem", "--role", "log", "--origin", "log.example", "--trust", str(TRUST))
+
+        assert keys("revoke", "log", "--reason", "stolen") == 2
+        err = capsys.readouterr().err
+        assert "and that is not logged" in err
+        assert "key 'log' signs no more" in err
+        assert states() == [("release", "active"), ("log", "revoked")]
+        assert not Path("var/cutover/log/checkpoint").exists()
+
     def test_a_revocation_needs_a_reason(self) -> None:
         with pytest.raises(SystemExit, match="64"):
             keys("revoke", "release")

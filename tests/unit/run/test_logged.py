@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cutover.errors import EvidenceError
+from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.evidence.inclusion import claimed, documents_behind, verify_logged
+from pytest_cutover.keys.signer import generate, load_private_key, write_new_private
+from pytest_cutover.keys.trusted import KeyState, Rotation
+from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.model import LogHead
 from pytest_cutover.objects.folder import FolderObjects
-from pytest_cutover.run.logged import RunLog
+from pytest_cutover.run.logged import LOG_KEY_VARIABLE, RunLog, open_run_log
 from pytest_cutover.tlog.entry import EntryKind, LogEntry, read_entry
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.merkle import EMPTY_ROOT
@@ -116,3 +120,30 @@ def test_a_waiver_that_counts_is_behind_a_decision() -> None:
 
     assert policy == (EntryKind.POLICY, POLICY_SHA, "shop version 3", None)
     assert waived == (EntryKind.WAIVER, "ab" * 32, "OPS-7, disk", "production")
+
+
+class TestOpenRunLog:
+    @pytest.fixture
+    def environ(self, tmp_path: Path) -> dict[str, str]:
+        path = tmp_path / "log.pem"
+        write_new_private(path, generate(KeyKind.ED25519))
+        return {LOG_KEY_VARIABLE: str(path)}
+
+    def opened(self, rootdir: Path, environ: dict[str, str], **life: Any) -> RunLog:
+        key = load_private_key(rootdir / "log.pem")
+        trust = anchor(trusted(key, roles=frozenset({"log"}), origin=ORIGIN, name="log", **life))
+        return open_run_log(
+            "log", ORIGIN, rootdir, environ, trust, environment="production", now=NOW, say=pytest.fail
+        )
+
+    def test_an_empty_log(self, tmp_path: Path, environ: dict[str, str]) -> None:
+        found = self.opened(tmp_path, environ)
+
+        assert found.head == LogHead(ORIGIN, 0, EMPTY_ROOT.hex())
+        assert found.rewritten is None
+
+    def test_a_key_that_was_rotated_signs_no_more(self, tmp_path: Path, environ: dict[str, str]) -> None:
+        rotated = {"rotated": Rotation(ORIGIN, 3, NOW), "grace_until": NOW + timedelta(days=9)}
+
+        with pytest.raises(ConfigError, match="key 'log' signs no more"):
+            self.opened(tmp_path, environ, state=KeyState.GRACE, **rotated)
