@@ -6,20 +6,13 @@ Ed25519 with signature type 0x04. The signed message does not hold the witness's
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from pytest_cutover.tlog.note import (
-    COSIGNATURE_V1,
-    NoteSignature,
-    check_key,
-    format_vkey,
-    key_id,
-    public_of,
-)
+from pytest_cutover.tlog.note import COSIGNATURE_V1, NoteSignature, Verifier, public_of
 
 if TYPE_CHECKING:
-    from pytest_cutover.keys.verifier import PublicKey
+    from datetime import datetime
+
     from pytest_cutover.tlog.note import RawSigner
 
 _TIME_SIZE: Final = 8
@@ -31,34 +24,18 @@ def cosigned_message(text: str, timestamp: int) -> bytes:
     return f"cosignature/v1\ntime {timestamp}\n{text}".encode()
 
 
-@dataclass(frozen=True, slots=True)
-class CosignatureVerifier:
-    """A witness's Ed25519 key under the name it has in notes.
+class CosignatureVerifier(Verifier):
+    """A witness's key; **the time in its signatures is a claim of the witness**."""
 
-    Raises:
-        ConfigError: a key of another kind, or a name that no signature line can carry.
-    """
-
-    name: str
-    public: PublicKey
-    max_size: int | None = None
-    key_id: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        check_key(self.name, self.public)
-        object.__setattr__(self, "key_id", key_id(self.name, COSIGNATURE_V1, self.public))
+    __slots__ = ()
+    kind = COSIGNATURE_V1
 
     def verify(self, text: str, signature: bytes) -> bool:
-        """Whether it is this witness's; **its time is a claim of the witness**."""
         timestamp = int.from_bytes(signature[:_TIME_SIZE], "big")
         # A time of 0 would say nothing of when; the witness protocol forbids it.
         if not 0 < timestamp <= _MAX_TIME:
             return False
         return self.public.verify(cosigned_message(text, timestamp), signature[_TIME_SIZE:])
-
-    def vkey(self) -> str:
-        """`name+hex(key id)+base64(type ‖ public key)`."""
-        return format_vkey(self.name, COSIGNATURE_V1, self.public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +60,3 @@ class CosignatureSigner:
         signature = self.signer.sign(cosigned_message(text, timestamp))
         stamped = timestamp.to_bytes(_TIME_SIZE, "big") + signature
         return NoteSignature(self.name, self.verifier.key_id, stamped)
-
-
-def cosigned_at(signature: NoteSignature) -> datetime:
-    """When the witness says it signed; of a verified cosignature only."""
-    return datetime.fromtimestamp(int.from_bytes(signature.signature[:_TIME_SIZE], "big"), UTC)

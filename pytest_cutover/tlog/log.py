@@ -136,13 +136,6 @@ class Log:
                 if start <= at < stop:
                     yield entry
 
-    def find(self, entry: bytes, *, start: int = 0) -> int | None:
-        """The index of the first such entry from `start` on; what a writer asks that lost the answer to an append."""
-        for index, other in enumerate(self.entries(start, self.checkpoint().size), start):
-            if other == entry:
-                return index
-        return None
-
     def prove(self, index: int, *, signed: bytes | None = None, extra: bytes | None = None) -> bytes:
         """The `.tlog-proof` that the entry at `index` is in the log.
 
@@ -192,10 +185,6 @@ class Log:
             ValueError: it is smaller.
         """
         return consistency_proof(self._nodes(new.size), old, new.size)
-
-    def root(self, size: int) -> bytes:
-        """The root hash the log had at that size, from its tiles as they are now."""
-        return range_root(self._nodes(max(size, self.checkpoint().size)), 0, size)
 
     def _nodes(self, size: int) -> Nodes:
         """The hashes of a tree of that size; a tile is read once."""
@@ -268,8 +257,8 @@ class Log:
     def append(self, entries: Sequence[bytes], *, pinned: Sequence[Checkpoint] = ()) -> Appended:
         """Append all of them in one step: durable when this returns.
 
-        When it raises, none of them is in the log, unless the store did not answer to the very last write: `find`
-        knows. `pinned`: checkpoints seen before; the log is not signed on when it does not go on from them.
+        When it raises, none of them is in the log, unless the store did not answer to the very last write: `entries`
+        shows. `pinned`: checkpoints seen before; the log is not signed on when it does not go on from them.
 
         Raises:
             ConfigError: the log was opened without a signer.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from pytest_cutover.errors import ConfigError, EvidenceError, VerificationError
-from pytest_cutover.keys.verifier import KeyKind, PublicKey, ed25519_key
+from pytest_cutover.keys.verifier import KeyKind, PublicKey, ed25519_key, load_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,22 +56,33 @@ class Note:
         return f"{self.text}\n{''.join(s.line() for s in self.signatures)}".encode()
 
 
-class Verifier(Protocol):
-    """A known key: name and id as in signature lines, and what its signatures cover."""
+@dataclass(frozen=True, slots=True)
+class Verifier(ABC):
+    """A known Ed25519 key under the name it has in notes; each kind says what its signatures cover.
 
-    @property
-    def name(self) -> str: ...
+    Raises:
+        ConfigError: a key of another kind, or a name that no signature line can carry.
+    """
 
-    @property
-    def key_id(self) -> bytes: ...
+    kind: ClassVar[int]
+    """Signature type."""
 
-    @property
-    def public(self) -> PublicKey: ...
+    name: str
+    public: PublicKey
+    max_size: int | None = None
+    """The largest tree whose checkpoint it may sign: the log's size when the key was rotated."""
 
-    @property
-    def max_size(self) -> int | None:
-        """The largest tree whose checkpoint it may sign: the log's size when the key was rotated."""
+    key_id: bytes = field(init=False)
 
+    def __post_init__(self) -> None:
+        _check_key(self.name, self.public)
+        object.__setattr__(self, "key_id", _key_id(self.name, self.kind, self.public))
+
+    def vkey(self) -> str:
+        """`name+hex(key id)+base64(type ‖ public key)`: the text by which it is handed on."""
+        return f"{self.name}+{self.key_id.hex()}+{encode_base64(bytes([self.kind]) + self.public.raw)}"
+
+    @abstractmethod
     def verify(self, text: str, signature: bytes) -> bool:
         """Whether the bytes after the key id are this key's signature of a note with that text."""
 
@@ -83,29 +95,14 @@ class RawSigner(Protocol):
     def public_pem(self) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True)
-class NoteVerifier:
-    """An Ed25519 key under the name it has in notes.
+class NoteVerifier(Verifier):
+    """A key that signs the text of notes, such as a log's its checkpoints."""
 
-    Raises:
-        ConfigError: a key of another kind, or a name that no signature line can carry.
-    """
-
-    name: str
-    public: PublicKey
-    max_size: int | None = None
-    key_id: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        check_key(self.name, self.public)
-        object.__setattr__(self, "key_id", key_id(self.name, ED25519, self.public))
+    __slots__ = ()
+    kind = ED25519
 
     def verify(self, text: str, signature: bytes) -> bool:
         return self.public.verify(text.encode(), signature)
-
-    def vkey(self) -> str:
-        """`name+hex(key id)+base64(type ‖ public key)`."""
-        return format_vkey(self.name, ED25519, self.public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +127,12 @@ class NoteSigner:
 
 def public_of(signer: RawSigner, where: str) -> PublicKey:
     """The public half of a signer."""
-    from pytest_cutover.keys.verifier import load_public_key
-
     return load_public_key(signer.public_pem().decode("ascii"), where=where)
 
 
-def key_id(name: str, kind: int, public: PublicKey) -> bytes:
+def _key_id(name: str, kind: int, public: PublicKey) -> bytes:
     """SHA-256(name ‖ newline ‖ signature type ‖ public key)[:4]."""
     return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public.raw).digest()[:_KEY_ID_SIZE]
-
-
-def format_vkey(name: str, kind: int, public: PublicKey) -> str:
-    """The text by which a verifier key is handed on."""
-    return f"{name}+{key_id(name, kind, public).hex()}+{encode_base64(bytes([kind]) + public.raw)}"
 
 
 def parse_vkey(text: str, where: str = "verifier key") -> tuple[str, int, PublicKey]:
@@ -165,9 +155,10 @@ def parse_vkey(text: str, where: str = "verifier key") -> tuple[str, int, Public
             f"{len(material) - 1} bytes"
         )
     name, kind, public = found["name"], material[0], ed25519_key(material[1:])
-    if key_id(name, kind, public).hex() != found["id"]:
+    own_id = _key_id(name, kind, public).hex()
+    if own_id != found["id"]:
         raise ConfigError(
-            f"{where}: expected the key id {key_id(name, kind, public).hex()}, got {found['id']}",
+            f"{where}: expected the key id {own_id}, got {found['id']}",
             hint="name or key were changed: copy the whole text again",
         )
     return name, kind, public
@@ -279,7 +270,7 @@ def decode_base64(text: str) -> bytes:
     return data
 
 
-def check_key(name: str, public: PublicKey) -> None:
+def _check_key(name: str, public: PublicKey) -> None:
     """Refuse a name that no signature line can carry, and a key that is not Ed25519.
 
     Raises:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".tlog-proof"
 HEADER: Final = "c2sp.org/tlog-proof@v1"
 MAX_HASHES: Final = 63
+"""Of a proof: C2SP tlog-proof and tlog-witness allow as many levels as a tree of fewer than 2**63 entries has."""
+
 MAX_PROOF_BYTES: Final = MAX_NOTE_BYTES + 131_072
 
 _INDEX = re.compile(r"index (?P<index>0|[1-9][0-9]{0,18})")
@@ -82,12 +84,21 @@ def parse_proof(data: bytes, where: str = "proof") -> TlogProof:
     found = _INDEX.fullmatch(lines.pop(0)) if lines else None
     if found is None or int(found["index"]) > MAX_SIZE:
         raise EvidenceError(f"{where}: expected a line 'index N' in decimal without leading zeros")
+    return TlogProof(int(found["index"]), parse_hashes(lines, where), checkpoint, extra)
+
+
+def parse_hashes(lines: Sequence[str], where: str) -> tuple[bytes, ...]:
+    """The hashes of an inclusion or consistency proof, a line of base64 each.
+
+    Raises:
+        EvidenceError: not that, or more than any tree has; the message begins with `where`.
+    """
     if len(lines) > MAX_HASHES:
         raise EvidenceError(f"{where}: expected at most {MAX_HASHES} hashes, got {len(lines)}")
     hashes = tuple(_base64(line, where) for line in lines)
     if any(len(h) != HASH_SIZE for h in hashes):
         raise EvidenceError(f"{where}: expected hashes of {HASH_SIZE} bytes")
-    return TlogProof(int(found["index"]), hashes, checkpoint, extra)
+    return hashes
 
 
 def _base64(text: str, where: str) -> bytes:

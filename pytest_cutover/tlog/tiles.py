@@ -79,7 +79,7 @@ def parse_path(path: str) -> Tile:
         level = None if found["level"] == _ENTRIES else int(found["level"])
         width = WIDTH if found["width"] is None else int(found["width"])
         tile = Tile(level, int(found["index"].replace("x", "").replace("/", "")), width)
-        if tile.path == path:
+        if tile.path == path and width <= WIDTH:
             return tile
     raise EvidenceError(f"expected the path of a tile such as tile/0/x001/x234/067.p/12, got {path!r}")
 

@@ -20,14 +20,9 @@ from pytest_cutover.tlog.checkpoint import (
     parse_checkpoint,
     verify_extends,
 )
-from pytest_cutover.tlog.merkle import EMPTY_ROOT, HASH_SIZE
-from pytest_cutover.tlog.note import (
-    MAX_NOTE_BYTES,
-    Note,
-    decode_base64,
-    encode_base64,
-    verify_note,
-)
+from pytest_cutover.tlog.merkle import EMPTY_ROOT
+from pytest_cutover.tlog.note import MAX_NOTE_BYTES, Note, encode_base64, verify_note
+from pytest_cutover.tlog.proof import parse_hashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_cutover.tlog.cosignature import CosignatureSigner
     from pytest_cutover.tlog.note import NoteVerifier
 
-MAX_HASHES: Final = 63
 MAX_REQUEST_BYTES: Final = MAX_NOTE_BYTES + 8192
 
 TEXT: Final = "text/plain; charset=utf-8"
@@ -82,13 +76,7 @@ def parse_request(data: bytes) -> Request:
     found = _OLD.fullmatch(first)
     if found is None or not blank or int(found["size"]) > MAX_SIZE:
         raise EvidenceError("expected a line 'old N', proof lines, an empty line and a checkpoint")
-    try:
-        proof = tuple(map(decode_base64, lines))
-    except ValueError as exc:
-        raise EvidenceError(f"consistency proof: {exc}") from None
-    if len(proof) > MAX_HASHES or any(len(part) != HASH_SIZE for part in proof):
-        raise EvidenceError(f"expected at most {MAX_HASHES} proof lines, each a hash of {HASH_SIZE} bytes")
-    return Request(int(found["size"]), proof, signed)
+    return Request(int(found["size"]), parse_hashes(lines, "consistency proof"), signed)
 
 
 class Witness:

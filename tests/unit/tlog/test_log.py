@@ -209,15 +209,6 @@ class TestProve:
 
         verify_extends(EMPTY, log.checkpoint(), log.consistency(EMPTY))
 
-    def test_the_root_it_had(self):
-        assert log_of(600).root(257) == tree(257).root()
-
-    def test_an_entry_is_found_again(self):
-        log = log_of(300)
-
-        assert log.find(entry(270)) == log.find(entry(270), start=270) == 270
-        assert log.find(entry(270), start=271) is None
-
     def test_entries_that_do_not_fit_their_tile_are_refused(self):
         log = log_of(3)
         log.objects.objects["tile/entries/000.p/3"] = log.objects.objects["tile/entries/000.p/3"].replace(

@@ -62,6 +62,7 @@ class TestPaths:
             "tile/0/X001/002",
             "tile/0/000.p/0",
             "tile/0/000.p/256",
+            "tile/0/000.p/257",
             "tile/0/000.p/01",
             "tile/0/000.p/",
             "tile/0/000.p/5/",
