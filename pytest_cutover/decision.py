@@ -30,6 +30,7 @@ from pytest_cutover.model import (
     SignerKind,
     ValueKind,
     Verdict,
+    counted,
 )
 from pytest_cutover.reasons import Reason, Weight
 
@@ -276,7 +277,7 @@ def _missing(requirement: Requirement, keys: set[str], dropped: set[str]) -> Ite
         if len(keys) != wanted or gate in keys:
             yield Finding(
                 Reason.GATE_INSTANCES,
-                f"{gate} has {len(keys)} instances, the policy requires {wanted}",
+                f"{gate} has {counted(len(keys), 'instance')}, the policy requires {wanted}",
                 gate=gate,
             )
     else:

@@ -38,6 +38,11 @@ SANDBOX = "sandbox"
 """The one environment whose evidence nobody else accepts."""
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things in words: `1 entry`, `2 entries`; the plural is left out where it only adds an s."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"
+
+
 class Verdict(Enum):
     GO = "GO"
     GO_WITH_GUARDS = "GO-WITH-GUARDS"

@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.model import Accepted, Finding, Limit, Subject, one_person, rfc3339
+from pytest_cutover.model import Accepted, Finding, Limit, Subject, counted, one_person, rfc3339
 from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
@@ -152,7 +152,10 @@ def _persons(given: GivenWaiver, record: RunRecord, wanted: int) -> tuple[Reason
         return Reason.WAIVER_SELF_SIGNED, f"{own[0]} is an author of the change"
     persons = {one_person(p) for p in given.persons}
     if len(persons) < wanted:
-        return Reason.WAIVER_PERSONS, f"signed by {len(persons)} persons, the policy wants {wanted}"
+        return (
+            Reason.WAIVER_PERSONS,
+            f"signed by {counted(len(persons), 'person')}, the policy wants {wanted}",
+        )
     return None
 
 

@@ -75,9 +75,11 @@ def _main(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except CutoverError as exc:
-        print(f"error: {exc}", file=sys.stderr)
+        from pytest_cutover.report.fit import put
+
+        put(f"error: {exc}".splitlines(), sys.stderr)
         if exc.hint:
-            print(f"\nhint: {exc.hint}", file=sys.stderr)
+            put(f"hint: {exc.hint}".splitlines(), sys.stderr)
         return UNUSABLE
     except BrokenPipeError:
         return UNUSABLE

@@ -91,13 +91,26 @@ def newest_run(runs: Path) -> Path:
     raise ConfigError(f"{runs} holds no runs", hint="give a run folder, or ask where pytest ran")
 
 
+def named_run(name: str, runs: Path) -> Path:
+    """A path; or `last`, or the id of a run below `runs`.
+
+    Raises:
+        ConfigError: `last`, and there is none.
+    """
+    if "/" in name or os.path.lexists(name):
+        return Path(name)
+    if name == "last":
+        return newest_run(runs)
+    return runs / name if os.path.isdir(runs / name) else Path(name)  # noqa: PTH112 # Path.is_dir raises for names no file can have
+
+
 def anchor(option: str | None) -> Anchor:
     """The trust anchor for a command run in this folder.
 
     Raises:
         ConfigError: there is nothing to trust, or it cannot be used.
     """
-    found = find_anchor(option, os.environ, Path.cwd())
+    found = find_anchor(option, os.environ, Path())
     if found is None:
         raise ConfigError(
             "there is no trusted key to verify with",
@@ -108,10 +121,11 @@ def anchor(option: str | None) -> Anchor:
 
 def add_time(parser: Parser, text: str) -> None:
     """The option --at, checked before any file is read."""
-    parser.add_argument("--at", metavar="TIME", type=_time, help=text)
+    parser.add_argument("--at", metavar="TIME", type=time, help=text)
 
 
-def _time(text: str) -> datetime:
+def time(text: str) -> datetime:
+    """A UTC time, for argparse."""
     import argparse
 
     try:
@@ -128,10 +142,16 @@ def plain(text: str) -> str:
 
 
 def show(lines: Iterable[str]) -> None:
-    """Lines on standard output, whatever its encoding can say."""
+    """Lines on standard output, whatever its encoding can say; on a terminal as they fit."""
     encoding = sys.stdout.encoding or "ascii"
-    for line in lines:
-        print(plain(line).encode(encoding, "backslashreplace").decode(encoding))
+    told = (plain(line).encode(encoding, "backslashreplace").decode(encoding) for line in lines)
+    if sys.stdout.isatty():
+        from pytest_cutover.report.fit import put
+
+        put(told)
+    else:
+        for line in told:
+            print(line)
 
 
 def problem_lines(problems: Iterable[EvidenceProblem]) -> Iterable[str]:

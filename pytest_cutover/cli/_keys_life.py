@@ -22,7 +22,7 @@ from pytest_cutover.keys.trust import (
 )
 from pytest_cutover.keys.trusted import KeyState
 from pytest_cutover.keys.verifier import KeyKind
-from pytest_cutover.model import rfc3339
+from pytest_cutover.model import counted, rfc3339
 
 if TYPE_CHECKING:
     import argparse
@@ -243,7 +243,7 @@ def _named(text: str, keys: tuple[TrustedKey, ...], trust: Path) -> TrustedKey:
     known = ", ".join(f"{k.name} ({k.keyid[:16]}…)" for k in (found or keys)[:8])
     raise ConfigError(
         f"{trust}: expected the name of one key, or how its id begins, got {text!r:.80}, "
-        f"which fits {len(found)} keys",
+        f"which fits {counted(len(found), 'key')}",
         hint=f"one of: {known}",
     )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.cli._evidence import anchor, read, short, show
 from pytest_cutover.cli._log_of import LogChoice
 from pytest_cutover.errors import ConfigError, EvidenceError
+from pytest_cutover.model import counted
 from pytest_cutover.tlog.entry import read_entry
 from pytest_cutover.tlog.known import witness_keys
 from pytest_cutover.tlog.proof import parse_proof, verify_proof
@@ -46,7 +47,9 @@ def verify(options: argparse.Namespace) -> int:
         return 1
     seen = f", seen by {', '.join(done.witnesses)}" if done.witnesses else ""
     show(
-        [f"{options.file}: entry {done.index} of {origin}, in a log of {done.checkpoint.size} entries{seen}"]
+        [
+            f"{options.file}: entry {done.index} of {origin}, in a log of {counted(done.checkpoint.size, 'entry', 'entries')}{seen}"
+        ]
     )
     if extra is not None:
         logged = read_entry(extra)

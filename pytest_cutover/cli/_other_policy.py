@@ -36,7 +36,7 @@ def load(options: argparse.Namespace, plan: str, environment: str) -> EffectiveP
     from pytest_cutover.keys.trust import find_anchor
     from pytest_cutover.policy.load import load_policy
 
-    anchor = find_anchor(options.trust, os.environ, Path.cwd())
+    anchor = find_anchor(options.trust, os.environ, Path())
     path = Path(options.policy)
     loaded = load_policy(path, plan=plan, environment=environment, anchor=anchor, now=datetime.now(UTC))
     policy = loaded.effective

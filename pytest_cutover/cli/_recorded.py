@@ -121,11 +121,9 @@ def load(name: str, options: argparse.Namespace) -> Recorded:
 
 def _named(name: str) -> Path:
     """A path; or `last`, a run id or the beginning of one, as `cutover show` takes them."""
-    if (
-        "/" in name or os.path.lexists(name) or not _runs.RUNS.is_dir()
-    ):  # Path raises for names no file can have
+    if "/" in name or os.path.lexists(name):  # Path raises for names no file can have
         return Path(name)
-    return _runs.find_run(name)
+    return _runs.find_run(name) if name == "last" or _runs.RUNS.is_dir() else Path(name)
 
 
 def _places(path: Path) -> tuple[Path, Path]:

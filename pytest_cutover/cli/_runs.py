@@ -39,7 +39,7 @@ def trust(option: str | None) -> Anchor | None:
     Raises:
         ConfigError: a trust file was given, or is there, and cannot be used.
     """
-    return find_anchor(option, os.environ, Path.cwd())
+    return find_anchor(option, os.environ, Path())
 
 
 def add_folder(parser: Parser) -> None:
@@ -57,7 +57,10 @@ def folder_of(options: argparse.Namespace) -> Path:
     """
     folder = Path(options.runs)
     if not folder.is_dir():
-        raise ConfigError(f"{folder} is not a folder of runs", hint="give one, or run this where pytest ran")
+        said = (
+            "is not a folder of runs" if os.path.lexists(folder) else "is not there: nothing was run here yet"
+        )
+        raise ConfigError(f"{folder} {said}", hint="give a folder of runs, or ask where pytest ran")
     return folder
 
 
@@ -72,7 +75,7 @@ def find_run(name: str) -> Path:
             return Path(name)
     names = sorted(p.name for p in RUNS.iterdir()) if RUNS.is_dir() else []
     if not names:
-        raise ConfigError(f"{RUNS} holds no runs", hint="give a run folder, or run this where pytest ran")
+        raise ConfigError(f"{RUNS} holds no runs", hint="give a run folder, or ask where pytest ran")
     if name == "last":
         return _evidence.newest_run(RUNS)
     found = [n for n in names if n.startswith(name)]

@@ -123,10 +123,11 @@ def _candidate(name: str, bundle: Path) -> Candidate:
 def _lines(answer: Admission) -> Iterator[str]:
     question = answer.question
     if answer.is_admitted:
-        yield f"ADMITTED  {question.subject} may go into {question.environment}"
+        yield f"ADMITTED  may go into {question.environment}"
     else:
-        yield f"REFUSED   {question.subject} must not go into {question.environment}"
+        yield f"REFUSED   must not go into {question.environment}"
         yield from _evidence.problem_lines(answer.problems)
+    yield f"asked    {question.subject}"
     found = answer.verification
     if found is not None and found.decision is not None:
         yield from decision_lines(found.decision, believed=found.is_valid)

@@ -70,10 +70,16 @@ def _try_all(options: argparse.Namespace) -> tuple[list[Retried], list[_LeftOut]
             if wanted not in policies:
                 policies[wanted] = _other_policy.load(options, *wanted)
         except ConfigError as exc:
-            left_out.append(_LeftOut(folder.name, str(exc).splitlines()[0]))
+            left_out.append(_LeftOut(folder.name, _first_of(exc).replace(f"{folder}/", "")))
             continue
         tried.append(retry(folder.name, recorded.case, policies[wanted]))
     return tried, left_out
+
+
+def _first_of(exc: ConfigError) -> str:
+    """The first line of an error, with the one below it where it only announces that."""
+    lines = str(exc).splitlines()
+    return " ".join(" ".join(lines[: 2 if lines[0].endswith(":") else 1]).split())
 
 
 def _folders(runs: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from pytest_cutover.cli._page import colour
 from pytest_cutover.errors import CutoverError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.reasons import Weight
+from pytest_cutover.report.fit import put
 from pytest_cutover.report.terminal import Style
 from pytest_cutover.run.last import past_runs
 
@@ -34,8 +35,7 @@ def run(argv: Sequence[str]) -> int:
         print(json.dumps(rows, indent=1))
     else:
         style = Style.of(sys.stdout.encoding, colour=colour())
-        for line in _lines(rows, style):
-            print(line)
+        put(_lines(rows, style))
     return 0 if rows else 1
 
 
@@ -81,9 +81,9 @@ def _lines(rows: Sequence[dict[str, Any]], style: Style) -> Iterator[str]:
         verdict = row["verdict"]
         colour = "left" if verdict is None else "green" if row["exit_code"] == 0 else "red"
         word = style.paint((verdict or "none").ljust(width), colour)
-        time = "not decided     " if verdict is None else row["decided_at"][:16].replace("T", " ")
+        time = "not decided" if verdict is None else f"{row['decided_at'][:16].replace('T', ' ')}Z"
         place = style.plain(f"{row['plan']} → {row['environment']}")
-        yield f"{word}  {time}  {place}  {style.plain(row['run_id'])}"
+        yield f"{word}  {time:<17}  {place}  {style.plain(row['run_id'])}"
         about = [f"{name} {_some(row[name])}" for name in ("red", "unproven") if row.get(name)]
         if row["evidence"] != "verified":
             about.append(row["evidence"])

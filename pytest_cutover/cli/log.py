@@ -22,6 +22,7 @@ from pytest_cutover.cli._log_of import (
 )
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.files import write_atomic
+from pytest_cutover.model import counted
 from pytest_cutover.tlog.entry import EntryKind, LogEntry, known_entry
 from pytest_cutover.tlog.known import witness_keys
 from pytest_cutover.tlog.note import encode_base64
@@ -146,7 +147,7 @@ def _append(options: argparse.Namespace) -> int:
         proof = path.with_name(path.name + SUFFIX)
         write_atomic(proof, log.prove(index, signed=appended.signed, extra=None if options.raw else entry))
         show([f"{index}  {path}  {proof}"])
-    show([f"{log.origin}: {appended.checkpoint.size} entries"])
+    show([f"{log.origin}: {counted(appended.checkpoint.size, 'entry', 'entries')}"])
     return 0
 
 
@@ -216,7 +217,7 @@ def _verify(options: argparse.Namespace) -> int:
     found = log.verify()
     if found.checkpoint is not None:
         size, root = found.checkpoint.size, encode_base64(found.checkpoint.root)
-        show([f"{log.origin}: {size} entries, root hash {root}"])
+        show([f"{log.origin}: {counted(size, 'entry', 'entries')}, root hash {root}"])
     show(f"trusted key: {key.vkey()}" for key in choice.known()[0])
     show(_beyond(found.beyond))
     return _verdict(found.problems)
@@ -236,18 +237,20 @@ def _audit(options: argparse.Namespace) -> int:
         return 0 if done.is_valid else 1
     checkpoint = done.verification.checkpoint
     if checkpoint is not None:
-        show([f"{log.origin}: {checkpoint.size} entries"])
+        show([f"{log.origin}: {counted(checkpoint.size, 'entry', 'entries')}"])
     gap = "unknown" if done.inclusion_gap is None else str(done.inclusion_gap)
     show([f"pinned checkpoints: {len(pins)}", f"tlog_inclusion_gap: {gap} of {len(documents)} documents"])
     show(_beyond(done.verification.beyond))
     if not pins:
         show(["note: without a pinned checkpoint a log that lost its newest entries looks whole"])
+    if options.runs is None:
+        show(["note: without --runs no decision was looked for in it"])
     return _verdict(done.problems)
 
 
 def _beyond(tiles: Sequence[str]) -> Iterator[str]:
     if tiles:
-        yield f"note: {len(tiles)} tiles beyond the checkpoint, left by a writer: the next append removes them"
+        yield f"note: {counted(len(tiles), 'tile')} beyond the checkpoint, left by a writer; the next append tidies up"
 
 
 def _verdict(problems: Sequence[LogProblem]) -> int:
@@ -256,7 +259,7 @@ def _verdict(problems: Sequence[LogProblem]) -> int:
 
 
 def _lines(problems: Sequence[LogProblem]) -> Iterable[str]:
-    yield "valid" if not problems else f"INVALID: {len(problems)} problems"
+    yield "valid" if not problems else f"INVALID: {counted(len(problems), 'problem')}"
     for problem in problems[:SHOWN]:
         yield f"  {problem.code.value:<22} {problem.where}: {problem.message}"
     if len(problems) > SHOWN:

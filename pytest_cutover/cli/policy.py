@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.cli import Parser
 from pytest_cutover.cli._logged import add_log, log_file
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.report.fit import put
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +81,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.environment is not None:
         choose_environment(file, options.environment)
     _print_issues(file.notes)
-    print(f"{file.located.name}: good; {_summary(file)}")
+    put([f"{file.located.name}: good; {_summary(file)}"])
     return YES
 
 
@@ -92,8 +93,8 @@ def _summary(file: PolicyFile) -> str:
 
 def _print_issues(issues: Sequence[Issue]) -> None:
     for issue in issues:
-        print(f"{issue.file}:{issue.line}: note: {issue.said}" if issue.note else issue.text)
-        print(f"    hint: {issue.hint}")
+        said = f"{issue.file}:{issue.line}: note: {issue.said}" if issue.note else issue.text
+        put([said, f"    hint: {issue.hint}"])
     mistakes = sum(not i.note for i in issues)
     if mistakes:
         print(f"\n{_count(mistakes, 'mistake')}, {_count(len(issues) - mistakes, 'note')}")
@@ -122,7 +123,8 @@ def _sign(options: argparse.Namespace) -> int:
     _refuse_old(signer)
     beside = envelope_path(options.file)
     write_atomic(beside, _signed(options, file, signer))
-    print(f"signed  {file.located.name} ({file.digest})")
+    print(f"signed  {file.located.name}")
+    print(f"digest  {file.digest}")
     print(f"wrote   {shown_path(beside)}")
     print(f"keyid   {signer.keyid}")
     if options.log is not None:
@@ -179,7 +181,7 @@ def _print_trust(file: PolicyFile, signer: Signer) -> None:
 
     anchor = find_anchor(None, os.environ, Path())
     if anchor is not None and any(k.keyid == signer.keyid and k.has_role("policy") for k in anchor.keys):
-        print(f"trusted by {anchor.where}; cutover policy verify says whether that is enough")
+        put([f"trusted by {anchor.where}; `cutover policy verify` says whether that is enough"])
         return
     public = load_public_key(signer.public_pem().decode("ascii"), where="the signing key")
     entry = trust_entry(public, name=f"policy key of {file.document.name}", roles=("policy",))
@@ -200,20 +202,20 @@ def _verify(options: argparse.Namespace) -> int:
     if options.environment is not None:
         names = [choose_environment(file, options.environment)]
     reports = {name: _report(options, file, name) for name in names}
-    print(f"{file.located.name} ({file.digest})")
+    print(f"{file.located.name}\n{file.digest}")
     # Most policies look the same from everywhere: say it once.
     for report in dict.fromkeys(reports.values()):
         where = ", ".join(n for n, r in reports.items() if r == report)
-        print(f"  {report.state.value.upper()} for {where}: {report.detail}")
-        for line in _who(report):
-            print(f"    {line}")
+        put([f"  {report.state.value.upper()} for {where}: {report.detail}"])
+        put(f"    {line}" for line in _who(report))
     return YES if all(r.state is PolicySignature.TRUSTED for r in reports.values()) else NO
 
 
 def _who(report: SignatureReport) -> Iterator[str]:
     """Who has signed, who could and has not, what that proves, and what to do."""
     for key in report.signers:
-        yield f"signed   {key.person or 'nobody by name'}: {key.name} ({key.keyid[:16]}…)"
+        if key.person is not None:  # the other keys stand above
+            yield f"signed   {key.person}: {key.name} ({key.keyid[:16]}…)"
     for key in report.missing:
         yield f"missing  {key.person}: {key.name} ({key.keyid[:16]}…)"
     if report.proves is not None:
@@ -267,5 +269,5 @@ def _show(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(loaded, name), indent=2, ensure_ascii=False))
         return YES
-    print("\n\n".join(as_text(one, name, now=datetime.now(UTC)) for one in loaded))
+    put("\n\n".join(as_text(one, name, now=datetime.now(UTC)) for one in loaded).split("\n"))
     return YES

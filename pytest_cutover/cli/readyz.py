@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import UNUSABLE, USAGE, Parser
 from pytest_cutover.errors import ConfigError, SourceError
+from pytest_cutover.report.fit import put
 from pytest_cutover.sources.http import HttpSource
 from pytest_cutover.sources.readyz import ReadyzReading, ReadyzSource
 from pytest_cutover.sources.urls import origin, shown
@@ -88,9 +89,7 @@ def _usage(message: str) -> int:
 def _unreachable(exc: SourceError, options: argparse.Namespace, *, softened: bool) -> int:
     if options.json:
         print(json.dumps({"status": "unreachable", "url": shown(options.url), "detail": str(exc)}))
-    print(f"error: {exc}", file=sys.stderr)
-    if exc.hint:
-        print(f"\nhint: {exc.hint}", file=sys.stderr)
+    put([f"error: {exc}", *([f"hint: {exc.hint}"] if exc.hint else [])], sys.stderr)
     return _soften("the endpoint could not be read") if softened else UNUSABLE
 
 

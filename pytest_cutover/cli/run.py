@@ -23,6 +23,7 @@ def run(arguments: Sequence[str]) -> int:
     own, passed = _split(arguments)
     options = _parser().parse_args(own)
     from pytest_cutover.model import Runner
+    from pytest_cutover.report.fit import put
     from pytest_cutover.report.terminal import Style, evidence_lines, verdict_block
     from pytest_cutover.run import supervisor
     from pytest_cutover.run.context import prepare
@@ -49,12 +50,8 @@ def run(arguments: Sequence[str]) -> int:
     concluded = supervisor.run(context, passed, say=_say)
     style = Style.of(sys.stdout.encoding, colour=colour())
     print()
-    for line in verdict_block(concluded.decision, context, style):
-        print(line)
-    for line in evidence_lines(
-        concluded.decision, context, style, sealed=concluded.sealed, kept=concluded.kept
-    ):
-        print(line)
+    put(verdict_block(concluded.decision, context, style))
+    put(evidence_lines(concluded.decision, context, style, sealed=concluded.sealed, kept=concluded.kept))
     views.end(concluded, context)
     return int(concluded.decision.exit_code)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from pytest_cutover.cli import Parser, _runs
 from pytest_cutover.cli._page import colour
 from pytest_cutover.files import write_atomic
+from pytest_cutover.report.fit import columns, put
 from pytest_cutover.report.terminal import Style, evidence_lines, gate_extras, gate_line, verdict_block
 from pytest_cutover.report.view import to_json
 from pytest_cutover.run.views import render
@@ -30,7 +31,8 @@ def run(argv: Sequence[str]) -> int:
     """Show one run; 0 shown, 1 shown and its evidence does not verify, 2 unusable."""
     options = _parser().parse_args(argv)
     folder = _runs.find_run(options.run)
-    view, decision = _runs.load(folder, _runs.trust(options.trust))
+    anchor = _runs.trust(options.trust)
+    view, decision = _runs.load(folder, anchor)
     written = [(name, getattr(options, name)) for name in _FILES if getattr(options, name) is not None]
     for name, path in written:
         write_atomic(Path(path), render(name, view).encode("utf-8", "replace"))
@@ -44,8 +46,7 @@ def run(argv: Sequence[str]) -> int:
 
         print("\n".join(map(_fit, annotations.render(view))))
     elif not written:
-        for line in _terminal(view, decision):
-            print(line)
+        put(_terminal(view, decision, "" if anchor is None else anchor.description))
     return DOES_NOT_VERIFY if view.evidence.problems else SHOWN
 
 
@@ -75,12 +76,13 @@ class _Past:
     signer: _Key | None
 
 
-def _terminal(view: View, decision: Decision) -> Iterator[str]:
+def _terminal(view: View, decision: Decision, trust: str) -> Iterator[str]:
     style = Style.of(sys.stdout.encoding, colour=colour())
+    width = columns(sys.stdout)
     for gate in view.gates:
         if gate.info is None:
             continue
-        yield gate_line(gate.judged, style, duration_s=gate.judged.duration_s)
+        yield gate_line(gate.judged, style, duration_s=gate.judged.duration_s, width=width)
         if not gate.judged.green and gate.result is not None:
             yield from gate_extras(gate.result.notes, gate.result.attachments, style)
     yield ""
@@ -107,7 +109,8 @@ def _terminal(view: View, decision: Decision) -> Iterator[str]:
         for problem in view.evidence.problems[:8]:
             yield style.plain(f"  {problem}")
     elif keyid is not None:
-        yield style.plain("verified  whole, unchanged, and signed by a trusted key")
+        yield style.plain("verified  whole, unchanged, and signed")
+        yield style.plain(f"trust     {trust}")
 
 
 def _parser() -> Parser:

@@ -15,7 +15,7 @@ from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.verify import Verification, looks_like_bundle
-from pytest_cutover.model import rfc3339
+from pytest_cutover.model import counted, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,8 +37,8 @@ def run(argv: Sequence[str]) -> int:
     options = _parser().parse_args(argv)
     if options.last == (options.evidence is not None):
         _parser().error("give a bundle or run folder, or --last")
-    anchor = _evidence.anchor(options.trust)
-    bundle_path = _evidence.bundle_of(_evidence.newest_run(RUNS) if options.last else Path(options.evidence))
+    named = _evidence.named_run("last" if options.last else options.evidence, RUNS)
+    bundle_path, anchor = _evidence.bundle_of(named), _evidence.anchor(options.trust)
     report_path = bundle_path.parent / REPORT_FILE if options.report is None else Path(options.report)
     report = _evidence.read_if_there(report_path)
     if report is not None and not os.path.lexists(bundle_path):
@@ -71,7 +71,7 @@ def _parser() -> Parser:
         "evidence",
         nargs="?",
         metavar="BUNDLE|RUNDIR",
-        help=f"a {BUNDLE_FILE}, or the run folder that holds it",
+        help=f"a {BUNDLE_FILE}, or the run folder that holds it; or a run id, or last",
     )
     parser.add_argument("--last", action="store_true", help=f"the newest run folder in {RUNS}")
     parser.add_argument(
@@ -141,7 +141,7 @@ def _opened_lines(record: RunRecord) -> Iterator[str]:
 
 def _fleet_lines(report: FleetReport) -> Iterator[str]:
     shards = report.fleet.shards
-    yield f"merged   {len(shards)} shards; their own evidence is verified with --shards"
+    yield f"merged   {counted(len(shards), 'shard')}; their own evidence is verified with --shards"
     yield from _some("shard  ", [f"{s.name} {_shard(s)}" for s in shards])
 
 
@@ -156,8 +156,9 @@ def decision_lines(decision: DecisionClaims, *, believed: bool) -> Iterator[str]
     word = "verdict " if believed else "claimed "
     yield f"{word} {decision.verdict.value} (exit {int(decision.exit_code)})"
     yield f"decided  {rfc3339(decision.decided_at)}, expires {rfc3339(decision.expires_at)}"
-    sandbox = ", sandbox: admits nothing elsewhere" if decision.sandbox else ""
-    yield f"for      environment {decision.environment}{sandbox}; plan {decision.plan}; {decision.runner.value}"
+    yield f"for      environment {decision.environment}; plan {decision.plan}; {decision.runner.value}"
+    if decision.sandbox:
+        yield "         a sandbox: admits nothing elsewhere"
     yield f"run      {decision.run_id}"
     subjects = [f"{s.name} {name}:{value}" for s in decision.subjects for name, value in s.digest.items()]
     yield from _some("subject", subjects)

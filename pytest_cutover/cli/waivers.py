@@ -26,7 +26,7 @@ from pytest_cutover.evidence.waivers import RISKS, given_waiver, read_guard, rea
 from pytest_cutover.files import write_atomic
 from pytest_cutover.keys.signer import chosen_variable, load_signer
 from pytest_cutover.keys.trust import find_anchor
-from pytest_cutover.model import Limit, Operator, Subject, parse_rfc3339, rfc3339
+from pytest_cutover.model import Limit, Operator, Subject, counted, parse_rfc3339, rfc3339
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.context import parse_subject
 from pytest_cutover.tlog.entry import EntryKind
@@ -245,7 +245,7 @@ def _sign(options: argparse.Namespace) -> int:
     waiver = read_waiver(envelope.payload)
     signed = add_signature(envelope, signer)
     write_atomic(options.file, format_envelope(signed))
-    show([f"{options.file}: {waiver.ticket}, {waiver.gate}: {len(signed.signatures)} signatures"])
+    show([f"{options.file}: {waiver.ticket}, {waiver.gate}: {counted(len(signed.signatures), 'signature')}"])
     _log(options.log, options.file, waiver)
     return 0
 

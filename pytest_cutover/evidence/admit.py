@@ -26,7 +26,7 @@ from pytest_cutover.evidence.verify import (
     time_problems,
 )
 from pytest_cutover.keys.trust import AnchorSource
-from pytest_cutover.model import SANDBOX, rfc3339
+from pytest_cutover.model import SANDBOX, counted, rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -272,7 +272,11 @@ def _refusals(
 
 def _doubt(candidate: Candidate, found: Verification) -> list[EvidenceProblem]:
     """The problems of evidence that could be a newer decision about the same."""
-    why = f"has {len(found.problems)} problems" if found.problems else "it was changed while it was read"
+    why = (
+        f"has {counted(len(found.problems), 'problem')}"
+        if found.problems
+        else "it was changed while it was read"
+    )
     message = f"it could be a newer decision, and {why}"
     return [EvidenceProblem(ProblemCode.EVIDENCE_DOUBTFUL, message, candidate.name), *_of(candidate, found)]
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError, VerificationError
+from pytest_cutover.model import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -194,8 +195,8 @@ def verify_foreign(envelope: Envelope, keys: Iterable[_Key], *, threshold: int =
                 break
     if len(signed) < threshold:
         raise VerificationError(
-            f"expected signatures of {threshold} trusted keys, got {len(signed)} "
-            f"({len(envelope.signatures)} signatures, {len(known)} keys may sign this)"
+            f"expected signatures of {counted(threshold, 'trusted key')}, got {len(signed)} "
+            f"({counted(len(envelope.signatures), 'signature')}, {counted(len(known), 'key')} may sign this)"
         )
     return tuple(signed.values())
 

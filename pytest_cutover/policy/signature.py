@@ -114,7 +114,7 @@ def _signed(
 ) -> SignatureReport:
     if envelope is None:
         return SignatureReport(
-            PolicySignature.UNSIGNED, "the policy carries no signature", "cutover policy sign FILE"
+            PolicySignature.UNSIGNED, "the policy carries no signature", "cutover policy sign FILE --key KEY"
         )
     try:
         parsed = read_foreign_envelope(envelope)

@@ -67,7 +67,8 @@ def _without_problems(case: Case, finding: Finding) -> Proposal:
         left = tuple(p for p in case.record.problems if p.reason is not reason)
         return edits.record(case, problems=left, complete=not any(p.reason in _JOURNAL for p in left))
 
-    return Proposal(_RUN_WORDS.get(reason, "this must not happen"), apply, _times(count), "never")
+    words = _RUN_WORDS.get(reason, f"what {reason.code} stands for")
+    return Proposal(words, apply, _times(count), "never")
 
 
 _RUN_WORDS = {
@@ -89,6 +90,7 @@ _RUN_WORDS = {
     Reason.GATE_INVALID: "gates whose marker cannot be used",
     Reason.GATE_CANCELLED: "gates that are cancelled before their turn",
     Reason.CARRIED_OUTDATED: "runs that begin while carried gates wait for a decision",
+    Reason.LOG_UNAVAILABLE: "decisions that the transparency log does not take",
     Reason.LOG_REWRITTEN: "changes to the transparency log other than new entries",
     Reason.CARRIED_CHANGED: "carried gates that are not collected as they were",
 }

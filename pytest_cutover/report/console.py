@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.decision import judge_gate
 from pytest_cutover.record import gate_info, gate_result
+from pytest_cutover.report.fit import fitted
 from pytest_cutover.report.progress import Progress, is_wanted
 from pytest_cutover.report.terminal import (
     Style,
@@ -42,6 +43,9 @@ class Console:
         self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         colour = bool(getattr(self._reporter, "hasmarkup", False))
         self._style = Style.of(getattr(sys.stdout, "encoding", None), colour=colour)
+        self._width: int | None = None
+        if self._reporter is not None and self._reporter.isatty:
+            self._width = self._reporter._tw.fullwidth
 
     def begin(self, total: int) -> None:
         """Stop pytest from printing the file names that gate lines would break up; `total` gates will run."""
@@ -64,7 +68,7 @@ class Console:
             judged = judge_gate(
                 info, result, self._policy, datetime.now(UTC), required=info.id in self._required
             )
-            self._write(gate_line(judged, self._style, duration_s=result.duration_s))
+            self._write(self._line(judged, result.duration_s))
 
     def gate_ended(self, gate: GateInfo, fields: Mapping[str, Any]) -> None:
         """Print a gate's lines, judged by the same rule as the decision."""
@@ -80,7 +84,7 @@ class Console:
         self._hook(config=self._config, gate=judged)
         if self.progress is not None:
             self.progress.ended(state_of(judged))
-        self._write(gate_line(judged, self._style, duration_s=duration_s))
+        self._write(self._line(judged, duration_s))
 
     def end(self, concluded: Conclusion, context: RunContext) -> None:
         """Print the verdict block."""
@@ -92,6 +96,10 @@ class Console:
         ):
             self._write(line)
 
+    def _line(self, gate: GateDecision, duration_s: float) -> str:
+        return gate_line(gate, self._style, duration_s=duration_s, width=self._width)
+
     def _write(self, line: str) -> None:
         if self._reporter is not None:
-            self._reporter.write_line(line)
+            for part in fitted(line, self._width):
+                self._reporter.write_line(part)

@@ -8,13 +8,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from pytest_cutover.model import SignerKind, Verdict
-from pytest_cutover.reasons import Weight
+from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_cutover.model import Decision, Finding, GateDecision, JudgedMeasurement
+    from pytest_cutover.model import Decision, EffectivePolicy, Finding, GateDecision, JudgedMeasurement
     from pytest_cutover.run.context import RunContext
 
 _SIGNS = {"green": "✓", "red": "✗", "unproven": "!", "hold": "…", "waived": "⚑", "left": "–"}
@@ -48,7 +48,13 @@ _COLOURS = {
 _SHOWN_FINDINGS = 20
 _SHOWN_NOTES = 5
 _NOTE_CHARS = 200
-_NAME_WIDTH = 26
+_NAME_WIDTH = 20
+_SKIPPED = {
+    Reason.GATE_SKIPPED: "skipped",
+    Reason.GATE_NOT_APPLICABLE: "skipped",
+    Reason.GATE_XFAILED: "expected to fail",
+}
+"""What happened where the message is only the reason that the gate's author gave."""
 
 
 class Style:
@@ -95,22 +101,38 @@ def state_of(gate: GateDecision) -> str:
     return "green" if gate.measurements else "left"
 
 
-def gate_line(gate: GateDecision, style: Style, *, duration_s: float) -> str:
-    """✓ canary.health   burst 1.2 x · samples 300   0.21s"""
+def gate_line(gate: GateDecision, style: Style, *, duration_s: float, width: int | None = None) -> str:
+    """✓ canary.health   burst 1.2 x · samples 300   0.21s
+
+    The values of a green gate are counted where they would not fit into `width` columns.
+    """
     state = state_of(gate)
     serious = [f for f in gate.findings if f.weight is not Weight.NOTE] or list(gate.findings)
+    time = f"{duration_s:.2f}s" if gate.carried_from is None else f"observed {observed(gate):%H:%M:%S} UTC"
+    name = f"{style.plain(gate.key):<{_NAME_WIDTH}}"
     if state == "green" or not serious:
-        text = " · ".join(_measured(j) for j in gate.measurements[:4])
-        more = len(gate.measurements) - 4
-        text += f" · {more} more" if more > 0 else ""
+        text = _values(gate.measurements, None if width is None else width - len(f"✓ {name}   {time}"))
     else:
         text = finding_text(serious[0])
         text += f" (and {len(serious) - 1} more)" if len(serious) > 1 else ""
     carried = gate.carried_from is not None and state == "green"
     sign = style.paint(_CARRIED if carried else _SIGNS[state], state)
-    time = f"{duration_s:.2f}s" if gate.carried_from is None else f"observed {observed(gate):%H:%M:%S} UTC"
-    time = style.paint(time, "dim")
-    return f"{sign} {style.plain(gate.key):<{_NAME_WIDTH}} {style.plain(text)}  {time}"
+    return f"{sign} {name} {style.plain(text)}  {style.paint(time, 'dim')}"
+
+
+def _values(measurements: Sequence[JudgedMeasurement], width: int | None) -> str:
+    """The first four values, or as many as fit and at least one; and how many more there are."""
+    values = [_measured(j) for j in measurements]
+    for shown in range(min(len(values), 4), 1, -1):
+        text = _counted(values, shown)
+        if width is None or len(text) <= width:
+            return text
+    return _counted(values, 1)
+
+
+def _counted(values: Sequence[str], shown: int) -> str:
+    more = len(values) - shown
+    return " · ".join([*values[:shown], *([f"{more} more"] if more > 0 else [])])
 
 
 def observed(gate: GateDecision) -> datetime:
@@ -137,13 +159,19 @@ def _measured(judged: JudgedMeasurement) -> str:
 
 def _short(value: str) -> str:
     """A decimal text at a readable length; the evidence keeps it whole."""
-    whole, point, fraction = value.partition(".")
-    return f"{whole}.{fraction[:4]}" if point and fraction.isdigit() and len(fraction) > 4 else value[:60]
+    whole, _, fraction = value.partition(".")
+    if len(fraction) <= 4 or not fraction.isdigit():
+        return value[:60]
+    zeros = 0 if whole.strip("-0") else len(fraction) - len(fraction.lstrip("0"))
+    return f"{whole}.{fraction[: max(4, zeros + 2)]}"[:60]
 
 
 def finding_text(finding: Finding) -> str:
     """The message's first line, with how far beyond the limit the value lies."""
     first = (finding.message.splitlines() or [""])[0]
+    happened = _SKIPPED.get(finding.reason)
+    if happened is not None and happened not in first:
+        first = f"{happened}: {first}" if first else happened
     unit = "" if finding.unit in (None, "1") else f" {finding.unit}"
     return f"{first} ({finding.distance}{unit})" if finding.distance else first
 
@@ -155,7 +183,7 @@ def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iter
     rule = style.plain("─" * 78)
     yield style.paint(rule, state)
     states = Counter(state_of(g) for g in decision.gates)
-    judged = len(decision.gates) - states["left"]
+    judged = len(decision.gates) - states["left"] + len(_missing(decision, policy))
     left = "".join(
         f", {states[state]} {word}"
         for state, word in (("waived", "waived"), ("left", "not applicable"))
@@ -172,6 +200,13 @@ def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iter
     if hidden > 0:
         yield f"  and {hidden} more in report.json"
     yield style.paint(rule, state)
+
+
+def _missing(decision: Decision, policy: EffectivePolicy) -> set[str]:
+    """The required gates that were not collected: they count among those that are not green."""
+    required, known = {r.gate for r in policy.requires}, {g.key for g in decision.gates}
+    told = {f.gate for f in decision.findings if f.gate is not None and f.where is None} - known
+    return {gate for gate in told if gate.partition("[")[0] in required}
 
 
 def _group_lines(findings: Sequence[Finding], style: Style) -> Iterator[str]:
@@ -214,29 +249,35 @@ def evidence_lines(
     """Where the evidence lies, who signed it, how long it holds."""
     run = relative(context.run_dir, context.rootdir)
     policy = context.policy
+    pinned = "pinned" if policy.gate_code_digest else "not pinned"
     yield style.plain(
-        f"policy    {policy.name} v{policy.version} ({policy.signature.value}) · runner {context.runner.value}"
+        f"policy    {policy.name} v{policy.version} ({policy.signature.value}) · runner {context.runner.value} · "
+        f"gate code {pinned}"
     )
     carried = [g for g in decision.gates if g.carried_from is not None]
     if carried:
         oldest = min(map(observed, carried))
         runs = ", ".join(dict.fromkeys(str(g.carried_from) for g in carried))
         yield style.plain(f"carried   from {runs} · the oldest observed {oldest:%H:%M:%S} UTC")
-    pinned = "pinned" if policy.gate_code_digest else "not pinned"
     yield from _terms(decision, style)
-    yield style.plain(f"gate code {context.gate_code_digest} ({pinned})")
+    if not policy.gate_code_digest:
+        yield style.plain(f"gate code {context.gate_code_digest.removeprefix('sha256:')}")
     if not sealed:
         yield style.plain(f"evidence  none was sealed; the journal is in {run}")
         return
     if context.signer is None:
-        yield style.plain(f"evidence  {run}/report.json · UNSIGNED, admits nothing (no signing key)")
+        yield style.plain(f"evidence  {run}/report.json")
+        yield style.plain("          UNSIGNED, admits nothing (no signing key)")
         return
     kind = "development key" if context.signer.kind is SignerKind.DEVELOPMENT else "key"
-    yield style.plain(f"evidence  {run} · signed with {kind} {context.signer.keyid[:12]}")
+    yield style.plain(f"evidence  {run}")
+    yield style.plain(f"signed    with {kind} {context.signer.keyid[:12]}")
     yield from (style.plain(f"{what:<9} {where}") for what, where in kept)
-    sandbox = " · sandbox: no other environment accepts it" if policy.sandbox else ""
+    sandbox = " · sandbox: counts nowhere else" if policy.sandbox else ""
     if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS):
         yield style.plain(f"valid     until {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC{sandbox}")
+    elif decision.verdict is not Verdict.HOLD:
+        yield style.plain(f"explain   cutover explain {run}")
     yield style.plain(f"verify    cutover verify {run}")
 
 

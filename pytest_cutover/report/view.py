@@ -419,7 +419,7 @@ def top_impact(view: View) -> Impact | None:
     """The criterion that weighs most; None when nothing can be named.
 
     Of the heaviest findings the one furthest beyond its limit, as a share of the limit; without a
-    finding, the measurement that has used most of its limit.
+    finding, the measurement that is nearest to its limit.
     """
     heavy = [f for f in view.findings if f.weight is not Weight.NOTE]
     if heavy:
@@ -449,12 +449,16 @@ def _nearest(view: View) -> Impact | None:
     share, key, judged = max(used, key=lambda u: u[0])
     m = judged.measurement
     assert judged.limit is not None
-    text = f"{m.name} {amount(m.value, m.unit)} has used {share * 100:.0f} % of its limit ({judged.limit.text()})"
+    text = f"{m.name} {amount(m.value, m.unit)} is {share * 100:.0f} % of the way to its limit ({judged.limit.text()})"
     return _impact(key, text)
 
 
 def limit_used(judged: JudgedMeasurement) -> Decimal | None:
-    """How much of its limit a number has used: 1 is at the limit. None where that has no meaning."""
+    """How far a number is on the way to its limit: 1 is at it. None where nearer is not worse.
+
+    A value that is exactly the least demanded is as it should be, and near nothing. A share has a ceiling too: of 99.9 %
+    where at least 99.5 % are demanded a fifth of what may be lost is lost.
+    """
     value, limit = number(judged.measurement.value), judged.limit
     if value is None or limit is None or limit.kind is not ValueKind.NUMBER:
         return None
@@ -463,7 +467,10 @@ def limit_used(judged: JudgedMeasurement) -> Decimal | None:
         return None
     if limit.operator is Operator.AT_MOST and bounds[0] > 0 and value >= 0:
         return value / bounds[0]
-    if limit.operator is Operator.AT_LEAST and bounds[0] > 0 and value > 0:
+    if limit.operator is Operator.AT_LEAST and 0 < bounds[0] < value:
+        ceiling = {"%": Decimal(100), "1": Decimal(1)}.get(limit.unit)
+        if ceiling is not None and value <= ceiling:
+            return (ceiling - value) / (ceiling - bounds[0])
         return bounds[0] / value
     if limit.operator is Operator.BETWEEN and bounds[0] < bounds[1]:
         middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2

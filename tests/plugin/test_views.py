@@ -238,7 +238,9 @@ class TestShow:
 
         assert shown.code == 0
         assert ran.out[ran.out.index("─" * 78) : ran.out.index("page ")] in shown.out
-        assert "verified  whole, unchanged, and signed by a trusted key" in shown.out
+        assert (
+            "verified  whole, unchanged, and signed\ntrust     development key var/cutover/keys/" in shown.out
+        )
 
     def test_the_page_is_the_one_the_run_wrote(self, signed: Project) -> None:
         """But for what is known of the evidence."""

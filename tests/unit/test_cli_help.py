@@ -63,7 +63,7 @@ class TestErrors:
         monkeypatch.setattr(verify, "run", fail)
 
         assert cli.main(["verify"]) == cli.UNUSABLE == 2
-        assert capsys.readouterr().err == "error: expected a, got b\n\nhint: write a\n"
+        assert capsys.readouterr().err == "error: expected a, got b\nhint: write a\n"
 
     @pytest.mark.parametrize(("raised", "code"), [(BrokenPipeError(), 2), (KeyboardInterrupt(), 130)])
     def test_a_closed_pipe_and_an_interrupt_are_no_tracebacks(self, monkeypatch, raised, code):

@@ -54,7 +54,7 @@ class TestAdmit:
 
         assert admit() == 0
         out = capsys.readouterr().out
-        assert out.startswith(f"ADMITTED  sha256:{SHA} may go into production\n")
+        assert out.startswith(f"ADMITTED  may go into production\nasked    sha256:{SHA}\n")
         assert f"run      {GO.run_id}" in out
 
     def test_a_newer_no_go_is_1_with_the_code(self, repo: Path, capsys: Capture) -> None:
@@ -63,7 +63,8 @@ class TestAdmit:
 
         assert admit() == 1
         out = capsys.readouterr().out
-        assert out.startswith(f"REFUSED   sha256:{SHA} must not go into production\n  decision.not-go ")
+        assert out.startswith("REFUSED   must not go into production\n  decision.not-go ")
+        assert f"\nasked    sha256:{SHA}\n" in out
 
     def test_named_evidence_is_all_that_counts(self, repo: Path) -> None:
         go, no_go = write(repo, GO), write(repo, NO_GO)

@@ -180,6 +180,23 @@ class TestLast:
         assert verify("--last") == 2
         assert "var/cutover/runs holds no runs" in capsys.readouterr().err
 
+    def test_without_runs_no_key_is_asked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        """Before the first run there is neither: what comes first is said."""
+        monkeypatch.chdir(tmp_path)
+
+        assert verify("last") == 2
+        assert "var/cutover/runs holds no runs" in capsys.readouterr().err
+
+    def test_or_a_run_by_its_id(self, tmp_path: Path, capsys: Capture) -> None:
+        """As `cutover show` and `explain` take them."""
+        runs = tmp_path / "repo/var/cutover/runs"
+        runs.mkdir(parents=True)
+        write(runs / "20261121T084800.125Z-1a2b3c4d", *sealed())
+
+        assert verify("last") == verify("20261121T084800.125Z-1a2b3c4d") == 0
+
     @pytest.mark.parametrize("argv", [[], ["run", "--last"]], ids=str)
     def test_is_asked_for_alone(self, argv: list[str], capsys: Capture) -> None:
         with pytest.raises(SystemExit) as ended:

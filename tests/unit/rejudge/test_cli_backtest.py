@@ -83,8 +83,7 @@ class TestWhatIsLeftOut:
         assert backtest(runs, "--policy", write_policy(here / "p.json", at_most=0.5)) == 0
         out = capsys.readouterr().out
         assert out.startswith("0 of 2 verdicts")
-        assert "left out  run-0: " in out
-        assert "does not verify" in out
+        assert "left out  run-0: bundle.intoto.jsonl does not verify: report.digest its SHA-256 is " in out
 
     def test_a_run_of_a_plan_the_policy_does_not_have(self, runs: Path, here: Path, capsys: Capture) -> None:
         write(runs / "run-9", *sealed(Run(environment="staging")))

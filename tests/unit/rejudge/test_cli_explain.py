@@ -56,6 +56,11 @@ class TestExplain:
         assert explain("2020") == 2
         assert "no run begins with '2020'" in capsys.readouterr().err
 
+    def test_last_where_nothing_was_run(self, capsys: Capture) -> None:
+        """No file of that name is looked for."""
+        assert explain("last") == 2
+        assert "var/cutover/runs holds no runs" in capsys.readouterr().err
+
     def test_json_holds_the_same(self, red: Path, capsys: Capture) -> None:
         assert explain(red, "--json") == 1
 

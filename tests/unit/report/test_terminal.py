@@ -41,8 +41,8 @@ def decided(*measured: journals.Event, **changes: Any) -> Decision:
     return journals.decision(one_gate(*measured, **changes))
 
 
-def line(decision: Decision, style: Style = PLAIN) -> str:
-    return gate_line(decision.gates[0], style, duration_s=0.214)
+def line(decision: Decision, style: Style = PLAIN, width: int | None = None) -> str:
+    return gate_line(decision.gates[0], style, duration_s=0.214, width=width)
 
 
 def block(decision: Decision, folder: Path, style: Style = PLAIN) -> list[str]:
@@ -88,13 +88,41 @@ class TestGateLine:
 
     def test_green(self) -> None:
         """Sign, name, what was measured, how long."""
-        assert line(decided()) == "✓ ready                      latency 0.2 s  0.21s"
+        assert line(decided()) == "✓ ready                latency 0.2 s  0.21s"
 
     def test_many_measurements_are_counted(self) -> None:
-        """Four are shown."""
+        """At most four are shown."""
         more = [measurement(f"m{i}", information=True) for i in range(5)]
 
-        assert "· m2 0.2 s · 2 more" in line(decided(measurement(), *more))
+        assert "· m2 0.2 s · 2 more  " in line(decided(measurement(), *more))
+
+    def test_a_green_line_fits_a_terminal(self) -> None:
+        """As many values as its columns take, and one at least."""
+        long = [measurement(f"{'x' * 20}{i}", information=True) for i in range(3)]
+        one = decided(measurement("y" * 90, information=True), measurement())
+
+        assert line(decided(measurement(), *long), width=80).endswith("latency 0.2 s · 3 more  0.21s")
+        assert line(decided(measurement(), *long), width=88).endswith("x0 0.2 s · 2 more  0.21s")
+        assert f"{'y' * 90} 0.2 s · 1 more" in line(one, width=80)
+
+    def test_what_is_small_is_not_shown_as_nothing(self) -> None:
+        """0.00001 s is not 0.0000 s."""
+        assert "latency 0.000012 s" in line(decided(measurement(value="0.0000123")))
+
+    @pytest.mark.parametrize(
+        ("raised", "message", "said"),
+        [
+            ("skip", "not today", "skipped: not today"),
+            ("xfail", "a known bug", "expected to fail: a known bug"),
+        ],
+    )
+    def test_what_happened_stands_before_the_author_s_reason(
+        self, raised: str, message: str, said: str
+    ) -> None:
+        """`not today` alone says nothing at three in the morning."""
+        decision = journals.decision(with_phases(journals.phase("call", "skipped", raised, message)))
+
+        assert f"! ready                {said}" in line(decision)
 
     def test_long_fractions_are_cut(self) -> None:
         """The evidence keeps them whole."""
@@ -192,6 +220,13 @@ class TestVerdictBlock:
         assert "1 of 1 gates green, 1 not applicable" in text
         assert "[gate.not-applicable]" in text
 
+    def test_a_required_gate_that_is_missing_is_counted(self, tmp_path: Path) -> None:
+        """`0 of 0 gates green` would read as if there were nothing to show."""
+        decision, policy = SCENARIOS[Reason.GATE_NOT_COLLECTED](), journals.policy("ready", "other", "gone")
+        text = "\n".join(verdict_block(decision, run_in(tmp_path, policy=policy), PLAIN))
+
+        assert "1 of 2 gates green" in text
+
     def test_very_many_reasons_are_cut(self, tmp_path: Path) -> None:
         """Twenty, then a pointer to the report."""
         decision = decided(*[measurement(f"m{i}", "9") for i in range(30)])
@@ -218,8 +253,9 @@ class TestEvidenceLines:
         """Key, end, command to verify, and that the sandbox opens nothing else."""
         text = self.lines(tmp_path)
 
-        assert "policy    shop v1 (unsigned) · runner in-process" in text
-        assert "until 2026-11-21 09:48:00 UTC · sandbox: no other environment accepts it" in text
+        assert "policy    shop v1 (unsigned) · runner in-process · gate code not pinned" in text
+        assert "explain" not in text
+        assert "until 2026-11-21 09:48:00 UTC · sandbox: counts nowhere else" in text
         assert "verify    cutover verify var/cutover/runs/r" in text
 
     def test_development_key_is_named_as_such(self, tmp_path: Path) -> None:
@@ -245,7 +281,16 @@ class TestEvidenceLines:
         """A NO-GO is valid for ever."""
         red = decided(measurement(value="9"))
 
-        assert "until" not in "\n".join(evidence_lines(red, run_in(tmp_path), PLAIN, sealed=True))
+        text = "\n".join(evidence_lines(red, run_in(tmp_path), PLAIN, sealed=True))
+        assert "until" not in text
+        assert "explain   cutover explain var/cutover/runs/r" in text
+
+    def test_every_line_fits_a_terminal(self, tmp_path: Path) -> None:
+        """With the name that a run has."""
+        run_dir = tmp_path / "var/cutover/runs/20261121T221501.494Z-adc7e49b"
+        text = self.lines(tmp_path, run_dir=run_dir, gate_code_digest=f"sha256:{'0' * 64}")
+
+        assert max(map(len, text.splitlines())) <= 80
 
     def test_folder_outside_of_the_root(self, tmp_path: Path) -> None:
         """Shown whole."""

@@ -12,7 +12,7 @@ import pytest
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.report import build_report, read_report
-from pytest_cutover.model import Operator
+from pytest_cutover.model import JudgedMeasurement, Limit, Measurement, Operator, ValueKind
 from pytest_cutover.record import fold
 from pytest_cutover.report import chart, sheet, view
 from pytest_cutover.report.readback import decision_of
@@ -24,7 +24,7 @@ from tests.unit.test_decision import SCENARIOS
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from pytest_cutover.model import Decision, EffectivePolicy, Finding, Limit, RunRecord
+    from pytest_cutover.model import Decision, EffectivePolicy, Finding, RunRecord
     from pytest_cutover.reasons import Reason
 
 
@@ -133,7 +133,32 @@ class TestTopImpact:
         impact = view.top_impact(samples.green())
 
         assert impact is not None
-        assert "has used 100 % of its limit (at least 2)" in impact.text
+        assert "% of the way to its limit (at most" in impact.text
+
+    @pytest.mark.parametrize(
+        ("operator", "bounds", "value", "unit", "used"),
+        [
+            (Operator.AT_MOST, ("0.4",), "0.3", "s", "0.75"),
+            (Operator.AT_MOST, ("3",), "3", "1", "1"),
+            (Operator.AT_MOST, ("0",), "0", "1", None),
+            (Operator.AT_LEAST, ("1",), "1", "1", None),
+            (Operator.AT_LEAST, ("10",), "40", "GB", "0.25"),
+            (Operator.AT_LEAST, ("99.5",), "99.9", "%", "0.2"),
+            (Operator.AT_LEAST, ("0.995",), "1", "1", "0"),
+            (Operator.AT_LEAST, ("2",), "4", "1", "0.5"),
+            (Operator.BETWEEN, ("1", "3"), "2.5", "x", "0.5"),
+            (Operator.EQUALS, ("200",), "200", "1", None),
+        ],
+    )
+    def test_how_near_a_limit_is(
+        self, operator: Operator, bounds: tuple[str, ...], value: str, unit: str, used: str | None
+    ) -> None:
+        """What is exactly as demanded is near nothing, and of a share what may be lost counts."""
+        asked = Limit(operator, tuple(map(Decimal, bounds)), unit=unit)
+        measured = Measurement("m", value, ValueKind.NUMBER, unit, NOW)
+        found = view.limit_used(JudgedMeasurement(measured, asked, True))
+
+        assert found == (None if used is None else Decimal(used))
 
     def test_a_label_is_one_that_github_takes(self) -> None:
         """Fifty characters, no comma."""

@@ -79,7 +79,7 @@ class TestAppend:
     def test_the_key_of_the_environment(self, log, monkeypatch):
         monkeypatch.setenv("CUTOVER_KEY_LOG", "log.pem")
 
-        assert "1 entries" in log("append", "a.txt", "--kind", "decision", "--name", "run 1")
+        assert "1 entry" in log("append", "a.txt", "--kind", "decision", "--name", "run 1")
 
     def test_a_key_that_nobody_trusts_signs_nothing(self, log, folder):
         cli.main(["keys", "new", "other.pem"])
@@ -215,7 +215,7 @@ class TestWhole:
 
         said = two("verify", code=1)
 
-        assert "INVALID: 1 problems" in said
+        assert "INVALID: 1 problem" in said
         assert "log.entries-changed" in said
         assert str(path.relative_to(folder)) in said
 
