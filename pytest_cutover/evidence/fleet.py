@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.evidence.envelope import EnvelopeSigner
+    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.model import Decision, EffectivePolicy
 
@@ -52,13 +53,22 @@ _SHARD_NAMES = ("source", "shard", "verdict", "bundle", "problems", "fresh_until
 # -- from a shard's evidence -------------------------------------------------------------------
 
 
-def shard_evidence(source: str, bundle: bytes | None, report: bytes | None, anchor: Anchor) -> ShardEvidence:
-    """What a merge takes from one run: its signed decision, if all of its evidence verifies."""
+def shard_evidence(
+    source: str,
+    bundle: bytes | None,
+    report: bytes | None,
+    anchor: Anchor,
+    position: LogPosition | None = None,
+) -> ShardEvidence:
+    """What a merge takes from one run: its signed decision, if all of its evidence verifies.
+
+    `position` is where a log holds the merge, when that is what is verified.
+    """
     if bundle is None:
         missing = ProblemCode.EVIDENCE_NONE if report is None else ProblemCode.BUNDLE_MISSING
         return ShardEvidence(source, None, (missing.code,))
     digest = hashlib.sha256(bundle).hexdigest()
-    found = verify_bundle(bundle, report, anchor)
+    found = verify_bundle(bundle, report, anchor, position=position)
     codes = tuple(dict.fromkeys(p.code.code for p in found.problems))
     if not found.is_valid or found.decision is None:
         return ShardEvidence(source, digest, codes or (ProblemCode.STATEMENT_MISSING.code,))
@@ -114,7 +124,7 @@ def _fresh_until(found: Verification) -> datetime | None:
 # -- the fleet's statements ---------------------------------------------------------------------
 
 
-def fleet_evidence(fleet: FleetRecord, policy: EffectivePolicy, report_digest: str) -> bytes:
+def _fleet_evidence(fleet: FleetRecord, policy: EffectivePolicy, report_digest: str) -> bytes:
     """Our own predicate: which shards were required, and what each that was merged came to."""
     shards = policy.shards
     predicate = {
@@ -150,13 +160,6 @@ def _shard_statement(shard: ShardEvidence) -> dict[str, Any]:
     }
 
 
-def fleet_statements(
-    fleet: FleetRecord, policy: EffectivePolicy, decision: Decision, report_digest: str
-) -> FleetStatements:
-    """The statements of a merge, for who signs them and for who compares them."""
-    return FleetStatements(fleet, policy, decision, report_digest)
-
-
 @dataclass(frozen=True, slots=True)
 class FleetStatements:
     """Builds each statement of a merge; a decision needs the lines before it, a manifest all of them."""
@@ -167,7 +170,7 @@ class FleetStatements:
     report_digest: str
 
     def evidence(self) -> bytes:
-        return fleet_evidence(self.fleet, self.policy, self.report_digest)
+        return _fleet_evidence(self.fleet, self.policy, self.report_digest)
 
     def decision(self, own: list[bytes]) -> bytes:
         """The summary over the bundle's own lines and every shard's decision."""
@@ -336,7 +339,7 @@ def seal_fleet(
     report = build_fleet_report(fleet, policy, decision, signed=signer is not None)
     if signer is None:
         return Sealed(report, None)
-    build = fleet_statements(fleet, policy, decision, hashlib.sha256(report).hexdigest())
+    build = FleetStatements(fleet, policy, decision, hashlib.sha256(report).hexdigest())
     lines = [] if policy_envelope is None else [format_envelope(read_foreign_envelope(policy_envelope))]
     lines.append(sign_envelope(build.evidence(), STATEMENT_TYPE, signer))
     lines.append(sign_envelope(build.decision(lines), STATEMENT_TYPE, signer))

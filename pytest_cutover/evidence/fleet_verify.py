@@ -17,7 +17,7 @@ from pytest_cutover.evidence.claims import read_decision, read_statement
 from pytest_cutover.evidence.envelope import read_envelope, verify_strict
 from pytest_cutover.evidence.fleet import (
     FleetReport,
-    fleet_statements,
+    FleetStatements,
     fleet_summary,
     read_fleet_report,
     shard_evidence,
@@ -25,13 +25,13 @@ from pytest_cutover.evidence.fleet import (
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.verify import Verification, Verifier, told
 from pytest_cutover.fleet import decide_fleet
-from pytest_cutover.model import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.fleet import ShardEvidence
+    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
 
 
@@ -41,17 +41,9 @@ class FleetVerifier(Verifier):
     predicates = statements.FLEET_PREDICATES
 
     def verify(self, bundle: bytes, report: bytes | None) -> Verification:
-        raws = self.split(bundle)
-        lines = [line for line in map(self.line, range(len(raws)), raws) if line is not None]
-        policy = self.policy_line(lines)
-        self.sort_statements(lines)
+        raws, policy, claims = self.signed(bundle)
         for line in self.waivers:
             self.problem(ProblemCode.STATEMENT_UNKNOWN, "a merge is given no waivers of its own", line.where)
-        for kind in self.predicates:
-            if kind not in self.statements:
-                self.problem(ProblemCode.STATEMENT_MISSING, f"there is no trusted statement {kind}")
-        self.manifest(raws)
-        claims = self.decision(raws, policy)
         parsed = self.fleet_report(report, claims)
         if claims is not None and parsed is not None:
             self.policy(policy, parsed, claims)
@@ -96,26 +88,16 @@ class FleetVerifier(Verifier):
             return
         claims = read_decision(read_statement(envelope.payload))
         for key in signers:
-            refusal = self.anchor.refusal(
-                key.keyid,
-                role="decision",
-                environment=claims.environment,
-                at=claims.decided_at,
-                position=self.position,
-            )
-            if refusal is not None:
-                message = (
-                    f"key {key.name!r} could not decide for {claims.environment} at "
-                    f"{rfc3339(claims.decided_at)} ({refusal.value})"
-                )
-                self.problem(ProblemCode.FLEET_SIGNATURE, message, where)
+            refused = self.refused(key, claims)
+            if refused is not None:
+                self.problem(ProblemCode.FLEET_SIGNATURE, refused[1], where)
 
     def follows(self, claims: DecisionClaims, report: FleetReport, raws: Sequence[bytes]) -> None:
         """Decide again from the shards' decisions, build every statement again, and compare."""
         try:
             again = decide_fleet(report.fleet, report.policy, claims.decided_at)
             self.verdicts(claims, report, again)
-            build = fleet_statements(report.fleet, report.policy, again, claims.report_digest)
+            build = FleetStatements(report.fleet, report.policy, again, claims.report_digest)
             built = {
                 statements.FLEET_EVIDENCE: build.evidence(),
                 statements.DECISION: build.decision(list(raws[:-2])),
@@ -127,11 +109,15 @@ class FleetVerifier(Verifier):
 
 
 def verify_shards(
-    report: FleetReport, given: Iterable[tuple[str, bytes | None, bytes | None]], anchor: Anchor
+    report: FleetReport,
+    given: Iterable[tuple[str, bytes | None, bytes | None]],
+    anchor: Anchor,
+    position: LogPosition | None = None,
 ) -> list[EvidenceProblem]:
     """What is wrong with the shards' own evidence (name, bundle, report), beside what the merge took from it.
 
-    Every shard whose evidence was merged has to be given, byte for byte as it was, and verify.
+    Every shard whose evidence was merged has to be given, byte for byte as it was, and verify. `position` is where a
+    log holds the merge, which names the shards' bundles: they were signed before that.
     """
     merged = {s.bundle_digest: s for s in report.fleet.shards if s.bundle_digest is not None}
     seen: set[str] = set()
@@ -143,7 +129,7 @@ def verify_shards(
             out.append(EvidenceProblem(ProblemCode.FLEET_SHARD, "it is not among what was merged", name))
             continue
         seen.add(digest)
-        found = shard_evidence(shard.source, bundle, own_report, anchor)
+        found = shard_evidence(shard.source, bundle, own_report, anchor, position)
         if found != shard:
             why = ", ".join(found.problems) or "its decision, or how long it is fresh, is another"
             message = f"the merge took something else from it: {why}"
@@ -153,6 +139,3 @@ def verify_shards(
             message = f"shard {shard.name} was merged, and its bundle (SHA-256 {digest[:16]}…) was not given"
             out.append(EvidenceProblem(ProblemCode.FLEET_SHARD, message, shard.source))
     return out
-
-
-__all__ = ["FleetVerifier", "verify_shards"]

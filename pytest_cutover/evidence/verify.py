@@ -193,15 +193,7 @@ class Verifier:
         self.problems.append(EvidenceProblem(code, message, where))
 
     def verify(self, bundle: bytes, report: bytes | None) -> Verification:
-        raws = self.split(bundle)
-        lines = [line for line in map(self.line, range(len(raws)), raws) if line is not None]
-        policy = self.policy_line(lines)
-        self.sort_statements(lines)
-        for kind in self.predicates:
-            if kind not in self.statements:
-                self.problem(ProblemCode.STATEMENT_MISSING, f"there is no trusted {_NAMES[kind]}")
-        self.manifest(raws)
-        claims = self.decision(raws, policy)
+        raws, policy, claims = self.signed(bundle)
         parsed, record = self.report(report, claims)
         if claims is not None and parsed is not None and record is not None:
             self.policy(policy, parsed, claims)
@@ -211,6 +203,18 @@ class Verifier:
         return Verification(
             tuple(self.problems), claims, tuple(self.signers.values()), parsed, record, self.anchor
         )
+
+    def signed(self, bundle: bytes) -> tuple[list[bytes], _Line | None, DecisionClaims | None]:
+        """The lines of the bundle; the policy among them; and the decision, when a trusted key signed it."""
+        raws = self.split(bundle)
+        lines = [line for line in map(self.line, range(len(raws)), raws) if line is not None]
+        policy = self.policy_line(lines)
+        self.sort_statements(lines)
+        for kind in self.predicates:
+            if kind not in self.statements:
+                self.problem(ProblemCode.STATEMENT_MISSING, f"there is no trusted {_NAMES[kind]}")
+        self.manifest(raws)
+        return raws, policy, self.decision(raws, policy)
 
     def in_force(self, claims: DecisionClaims | None, policy: EffectivePolicy | None) -> None:
         """What the time that was asked about holds against the decision."""
@@ -336,14 +340,17 @@ class Verifier:
                 ProblemCode.DECISION_INPUTS, "its inputs are not the other lines of this bundle", line.where
             )
         for key in self.signers.values():
-            self.permission(key, claims)
+            refused = self.refused(key, claims)
+            if refused is not None:
+                self.problem(*refused)
         return claims
 
     def rests_on(self, claims: DecisionClaims, own: list[str]) -> bool:
         """Whether the decision names the other envelopes of the bundle, `own`, as what it rests on."""
         return list(claims.inputs) == own
 
-    def permission(self, key: TrustedKey, claims: DecisionClaims) -> None:
+    def refused(self, key: TrustedKey, claims: DecisionClaims) -> tuple[ProblemCode, str] | None:
+        """Why the key may not have signed that decision; None: it may."""
         refusal = self.anchor.refusal(
             key.keyid,
             role="decision",
@@ -351,8 +358,7 @@ class Verifier:
             at=claims.decided_at,
             position=self.position,
         )
-        if refusal is not None:
-            self.problem(*_refused(refusal, key, claims))
+        return None if refusal is None else _refused(refusal, key, claims)
 
     # -- the report
 

@@ -10,13 +10,14 @@ import pytest
 
 from pytest_cutover.evidence.admit import Candidate, Question, admit
 from pytest_cutover.evidence.envelope import POLICY_TYPE, STATEMENT_TYPE, sign_envelope
+from pytest_cutover.evidence.fleet_verify import verify_shards
 from pytest_cutover.evidence.problems import ProblemCode as P
 from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.evidence.waivers import given_waiver, waiver_statement
 from pytest_cutover.keys.position import LogPosition
 from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.reasons import Reason
-from tests.unit.evidence.fleets import MERGED_AT, sealed_fleet
+from tests.unit.evidence.fleets import MERGED_AT, SHARDS, sealed_fleet, shard_run
 from tests.unit.evidence.runs import (
     ANCHOR,
     KEY,
@@ -114,6 +115,16 @@ class TestDecisionKey:
 
         assert shards(BEFORE) == set()
         assert {P.FLEET_SIGNATURE, P.SIGNATURE_ROTATED} <= shards(AFTER)
+
+    def test_a_shard_s_own_evidence_stands_where_its_merge_does(self) -> None:
+        fleet = verify_bundle(*sealed_fleet(), ANCHOR).fleet
+        assert fleet is not None
+        trust = replace(ANCHOR, keys=tuple(replace(k, **GRACE) for k in ANCHOR.keys))
+        given = [(name, *sealed(shard_run(name))) for name in SHARDS]
+
+        assert verify_shards(fleet, given, trust, BEFORE) == []
+        for position in (None, AFTER, ELSEWHERE):
+            assert {p.code for p in verify_shards(fleet, given, trust, position)} == {P.FLEET_SHARD}
 
 
 class TestPolicyKey:
