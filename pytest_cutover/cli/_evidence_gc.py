@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
-from pytest_cutover.cli.prune import age, number
+from pytest_cutover.cli._when import age
+from pytest_cutover.cli.prune import number
 from pytest_cutover.store.collecting import Limits, Plan, collect, index_without, plan
-from pytest_cutover.store.index import build_index, environments_in, index_before, write_index
+from pytest_cutover.store.index import build_index, write_index
 from pytest_cutover.store.layout import INDEX_LOCK
 
 if TYPE_CHECKING:
@@ -58,15 +59,17 @@ def run(options: Namespace) -> int:
     store = _store.opened(options.store)
     now = datetime.now(UTC)
     if options.dry_run:
-        found = _plan(options, store, now)
+        found = _plan(options, store, _store.signed_before(store, options.trust, now), now)
     else:
         signer = _store.signer(options.key)
         with store.exclusive(INDEX_LOCK):
-            found = _plan(options, store, now)
-            if found.choice.removed:
+            before = _store.signed_before(store, options.trust, now)
+            found = _plan(options, store, before, now)
+            gone = [found.runs[each.name] for each in found.choice.removed]
+            if gone:
                 # First in the index: what a killed process leaves is then known to be on its way out.
-                gone = [found.runs[each.name] for each in found.choice.removed]
-                write_index(store, index_without(_index(options, store, now), gone, now), signer)
+                index = index_without(build_index(store, before, now), gone, now)
+                write_index(store, index, signer)
                 for stored in gone:
                     collect(store, stored, datetime.now(UTC))
     if options.json:
@@ -76,17 +79,10 @@ def run(options: Namespace) -> int:
     return DONE
 
 
-def _plan(options: Namespace, store: ObjectStore, now: datetime) -> Plan:
-    anchor = _store.anchor(options.trust)
-    before = index_before(store, anchor, environments_in(store), now)
+def _plan(options: Namespace, store: ObjectStore, before: Index | None, now: datetime) -> Plan:
     limits = Limits(options.keep, options.older_than)
     with _store.progress("looked at") as told:
-        return plan(store, anchor, limits, now, before, progress=told)
-
-
-def _index(options: Namespace, store: ObjectStore, now: datetime) -> Index:
-    before = index_before(store, _store.anchor(options.trust), environments_in(store), now)
-    return build_index(store, before, now)
+        return plan(store, _store.anchor(options.trust), limits, now, before, progress=told)
 
 
 def _document(options: Namespace, store: ObjectStore, found: Plan) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
 from pytest_cutover.objects.protocol import ObjectMissingError
-from pytest_cutover.store.index import Index, build_index, environments_in, index_before, write_index
+from pytest_cutover.store.index import Index, build_index, write_index
 from pytest_cutover.store.layout import INDEX_LOCK, LATEST
 from pytest_cutover.store.putting import move_latest, newest_document
 
@@ -59,9 +59,7 @@ def run(options: Namespace) -> int:
 
 
 def _made(options: Namespace, store: ObjectStore, now: datetime) -> tuple[Index | None, Index]:
-    before = None
-    if not options.anew:
-        before = index_before(store, _store.anchor(options.trust), environments_in(store), now)
+    before = None if options.anew else _store.signed_before(store, options.trust, now)
     with _store.progress("indexed") as told:
         return before, build_index(store, before, now, progress=told)
 
@@ -110,7 +108,7 @@ def _lines(
         yield f"TAMPERED and {len(tampered) - SHOWN} more: --json shows all"
     if moves is not None:
         yield f"latest   {'would move' if options.dry_run else 'moved'} to {moves}"
-    locked = sum(e.retain_until is not None for e in index.objects)
+    locked = index.locked(index.at)
     said = "would write" if options.dry_run else "wrote"
     yield (
         f"{said} the index of {store.where}: {_store.counted(len(index.objects), 'file')}, "

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
-from pytest_cutover.cli._when import span, time
+from pytest_cutover.cli._when import span
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.store.index import environments_in, index_before, index_runs
@@ -34,7 +34,7 @@ def declare(parser: ArgumentParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="*", help="ids, or latest")
     parser.add_argument("--all", action="store_true", help="every run that was never locked")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--until", metavar="TIME", type=time, help="until then: 2027-11-21T00:00:00Z")
+    what.add_argument("--until", metavar="TIME", type=_evidence.time, help="until then: 2027-11-21T00:00:00Z")
     what.add_argument("--for", dest="span", metavar="SPAN", type=span, help="so long from now: 12h, 90d, 52w")
     what.add_argument("--hold", action="store_true", help="put them under legal hold")
     what.add_argument("--release", action="store_true", help="lift the legal hold")

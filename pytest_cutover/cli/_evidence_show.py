@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
@@ -64,6 +65,14 @@ def _lines(document: EvidenceDocument, held: Held) -> Iterator[str]:
         yield f"section  {name}, by {', '.join(part.gate for part in parts)}"
     for name, file in document.files.items():
         yield f"file     {name}  {file.bytes} bytes  {file.sha256[:16]}…"
-    until = "" if held.retain_until is None else f"LOCKED until {rfc3339(held.retain_until)}"
-    hold = "under legal hold" if held.legal_hold else ""
-    yield f"state    {', '.join(filter(None, (until, hold))) or 'WIP'}"
+    yield f"state    {_state(held, datetime.now(UTC))}"
+
+
+def _state(held: Held, now: datetime) -> str:
+    said = []
+    if held.retain_until is not None:
+        word = "LOCKED until" if now < held.retain_until else "the lock ended at"
+        said.append(f"{word} {rfc3339(held.retain_until)}")
+    if held.legal_hold:
+        said.append("under legal hold")
+    return ", ".join(said) or "WIP"

@@ -7,12 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _store, _transfer
-from pytest_cutover.cli._when import span, time
+from pytest_cutover.cli import _evidence, _policy_store, _store, _transfer
+from pytest_cutover.cli._when import span
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.files import write_atomic
 from pytest_cutover.model import rfc3339
-from pytest_cutover.objects.place import open_objects
 from pytest_cutover.store.transfer import format_manifest, upload
 
 if TYPE_CHECKING:
@@ -26,7 +25,8 @@ def declare(parser: ArgumentParser) -> None:
     """Its arguments."""
     parser.description = (
         "Put every run of a store into another one, retained in COMPLIANCE mode, and read each file back by its "
-        "version id. Nothing is overwritten; what was interrupted is run again."
+        "version id. Nothing is overwritten; what was interrupted is run again. Without an option it is retained as the "
+        "policy says that keeps its evidence there, and never for less."
     )
     parser.epilog = (
         "exit codes: 0 all of it is there, 1 something else is there or was read back, 2 unusable input or no answer, "
@@ -34,8 +34,10 @@ def declare(parser: ArgumentParser) -> None:
     )
     parser.add_argument("source", metavar="FROM", help="a folder, such as var/evidence")
     parser.add_argument("target", metavar="TO", help="s3://bucket/prefix")
-    kept = parser.add_mutually_exclusive_group(required=True)
-    kept.add_argument("--until", metavar="TIME", type=time, help="retain until then: 2027-11-21T00:00:00Z")
+    kept = parser.add_mutually_exclusive_group()
+    kept.add_argument(
+        "--until", metavar="TIME", type=_evidence.time, help="retain until then: 2027-11-21T00:00:00Z"
+    )
     kept.add_argument("--for", dest="span", metavar="SPAN", type=span, help="so long from now: 12h, 90d, 52w")
     kept.add_argument("--unprotected", action="store_true", help="retain only what is locked already")
     parser.add_argument(
@@ -47,10 +49,8 @@ def declare(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Upload; 0 all of it is there, 1 not."""
     now = datetime.now(UTC)
-    until = options.until or (now + options.span if options.span else None)
-    if until is not None and until <= now:
-        raise ConfigError(f"expected a time to come, got {rfc3339(until)}")
-    source, target = _store.opened(options.source), open_objects(options.target)
+    until = _until(options, now)
+    source, target = _store.opened(options.source), _policy_store.open_place(options.target)
     with _store.progress("uploaded") as told:
         moved = upload(source, target, retain_until=until, now=now, progress=told)
     file = options.manifest or MANIFESTS / f"{now:%Y%m%dT%H%M%SZ}.json"
@@ -64,3 +64,26 @@ def run(options: Namespace) -> int:
         print(f"manifest {file}")
         print(f"sign its index: cutover evidence index --store {options.target}", file=sys.stderr)
     return code
+
+
+def _until(options: Namespace, now: datetime) -> datetime | None:
+    """Until when to retain: as asked, else as the policy says, which is the least."""
+    rule = _policy_store.store_rule_of(options.target)
+    least = None if rule is None or rule.retain_for is None else now + rule.retain_for
+    asked = options.until or (now + options.span if options.span else None)
+    if asked is not None and asked <= now:
+        raise ConfigError(f"expected a time to come, got {rfc3339(asked)}")
+    if least is None:
+        if asked is None and not options.unprotected:
+            raise ConfigError(
+                "expected until when to retain, got nothing",
+                hint="give --until, --for or --unprotected; or the policy's store a retention",
+            )
+        return asked
+    if options.unprotected or (asked is not None and asked < least):
+        said = "--unprotected" if asked is None else rfc3339(asked)
+        raise ConfigError(
+            f"{options.target}: expected retention until {rfc3339(least)} at least, as the policy says, got {said}",
+            hint="leave the option away, or give a later time",
+        )
+    return asked or least

@@ -56,11 +56,11 @@ def run(options: Namespace) -> int:
     if options.json:
         print(json.dumps({"store": store.where, **found.to_json()}, indent=1))
     else:
-        _evidence.show(_lines(store.where, found))
+        _evidence.show(_lines(store.where, found, now))
     return VALID if found.is_valid else INVALID
 
 
-def _lines(where: str, found: Checked) -> Iterator[str]:
+def _lines(where: str, found: Checked, now: datetime) -> Iterator[str]:
     size = f"{_store.counted(found.runs, 'run')}, {_store.counted(found.files, 'file')}"
     if found.is_valid:
         yield f"VALID    {where}: {size}, whole, unchanged and signed"
@@ -75,7 +75,7 @@ def _lines(where: str, found: Checked) -> Iterator[str]:
     if found.latest is not None:
         yield f"latest   {found.latest}"
     if found.index is not None:
-        locked = len({e.key for e in found.index.objects if e.retain_until is not None})
+        locked = found.index.locked(now)
         yield f"index    of {rfc3339(found.index.at)}, {locked} of {len(found.index.objects)} files locked"
     if found.logged is not None:
         yield f"logged   {_store.counted(found.logged, 'decision')} of the store"

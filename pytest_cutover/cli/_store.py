@@ -9,17 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_cutover.cli import _policy_store
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.objects.place import open_objects
 from pytest_cutover.store.layout import DEFAULT_STORE, HISTORY, LATEST, by_run
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.store.index import Index
 
 _EVERY_S = 0.2
 """How often a terminal is told of progress."""
@@ -62,7 +64,7 @@ def opened(place: str) -> ObjectStore:
     Raises:
         ConfigError: there is none.
     """
-    store = open_objects(place)
+    store = _policy_store.open_place(place)
     if store.stat(LATEST) is None and next(iter(store.keys()), None) is None:
         raise ConfigError(f"{store.where} holds no evidence", hint="give the store with --store PLACE")
     return store
@@ -125,6 +127,17 @@ def anchor(option: str | None) -> Anchor | None:
     from pytest_cutover.keys.trust import find_anchor
 
     return find_anchor(option, os.environ, Path.cwd())
+
+
+def signed_before(store: ObjectStore, trust: str | None, now: datetime) -> Index | None:
+    """The index that is there, to be gone on from; None when there is none.
+
+    Raises:
+        EvidenceError: it does not verify.
+    """
+    from pytest_cutover.store.index import environments_in, index_before
+
+    return index_before(store, anchor(trust), environments_in(store), now)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pytest_cutover.model import Decision, SignerKind, rfc3339
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
+    from datetime import timedelta
 
     from pytest_cutover.fleet import FleetRecord
     from pytest_cutover.keys.signer import Signer
@@ -96,7 +97,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     if signer is not None:
         anchor.refuse_old(signer.keyid)
     log = None if signer is None else _open_log(loaded, anchor, now)
-    store = None if signer is None else open_store(loaded.profile.store_place, Path.cwd())
+    store = None if signer is None else open_store(loaded.profile.store, Path.cwd())
     shards = tuple(shard_evidence(*given, anchor) for given in _evidence.shards(options.runs))
     fleet = FleetRecord(
         run_id=new_run_id(now),
@@ -122,7 +123,8 @@ def _merge(options: argparse.Namespace) -> _Merged:
         if signer is None or current(signer).keyid == signer.keyid:
             break
     if signer is not None and store is not None:
-        _store(store, folder, fleet.environment, signer, anchor)
+        retain_for = None if loaded.profile.store is None else loaded.profile.store.retain_for
+        _store(store, folder, fleet.environment, signer, anchor, retain_for)
     return _Merged(fleet, decision, folder, signer)
 
 
@@ -161,14 +163,20 @@ def _log(log: RunLog, bundle: bytes, folder: Path) -> None:
         raise
 
 
-def _store(store: ObjectStore, folder: Path, environment: str, signer: Signer, anchor: Anchor) -> None:
+def _store(
+    store: ObjectStore,
+    folder: Path,
+    environment: str,
+    signer: Signer,
+    anchor: Anchor,
+    retain_for: timedelta | None,
+) -> None:
     """Put the evidence into the store that the policy names; a bundle that it does not take is taken away again."""
-    from pytest_cutover.store.index import index_runs
-    from pytest_cutover.store.putting import put_run, take_out
+    from pytest_cutover.store.keeping import keep_run
+    from pytest_cutover.store.putting import take_out
 
     try:
-        put_run(store, folder)
-        index_runs(store, [folder.name], [environment], signer, anchor, datetime.now(UTC))
+        keep_run(store, folder, environment, signer, anchor, retain_for=retain_for)
     except BaseException:
         if take_out(store, folder):
             (folder / BUNDLE_FILE).unlink(missing_ok=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import re
 import stat
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import Parser
+from pytest_cutover.cli import Parser, _store
 from pytest_cutover.cli._evidence import show
+from pytest_cutover.cli._when import age
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.trust import find_anchor
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 DONE = 0
 RUNS = "var/cutover/runs"
 _MAX_LINE_BYTES = 1024 * 1024
-_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
 def run(argv: Sequence[str]) -> int:
@@ -45,7 +44,7 @@ def run(argv: Sequence[str]) -> int:
         _remove(runs, choice)
     gone = len(choice.removed)
     said = "would remove" if options.dry_run else "removed"
-    show([f"{said} {gone} of {_count(gone + len(choice.kept), 'run')} in {options.runs}"])
+    show([f"{said} {gone} of {_store.counted(gone + len(choice.kept), 'run')} in {options.runs}"])
     return DONE
 
 
@@ -79,20 +78,10 @@ def _parser() -> Parser:
 
 
 def number(text: str) -> int:
+    """How many runs, for argparse."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number of runs from 1 on, got {text!r}")
     return int(text)
-
-
-def age(text: str) -> timedelta:
-    found = re.fullmatch(r"([0-9]{1,5})([hdw])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"expected an age such as 12h, 30d or 8w, got {text!r}")
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # -- what is there ---------------------------------------------------------------------------

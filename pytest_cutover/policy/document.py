@@ -38,6 +38,17 @@ GATE_KEY_PATTERN = r"^[a-z0-9][a-z0-9._-]*(\[.+\])?$"
 TRIMMED_PATTERN = r"^\S(.*\S)?$"
 """One line without stray whitespace at either end."""
 
+LOG_ORIGIN_PATTERN = r"^[^\s+]+$"
+"""A note's key name (C2SP signed-note)."""
+
+REGION_PATTERN = r"^[a-z0-9-]+$"
+
+ENDPOINT_PATTERN = r"^https?://[^/@?#\s]+/?$"
+"""The address of a server, without credentials."""
+
+MAX_RETENTION_DAYS = 36_525
+"""A century: whoever asks for more has added a digit, and nobody could take it back."""
+
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 
 
@@ -83,7 +94,7 @@ Bound = Annotated[
 Id = Annotated[str, Field(pattern=ID_PATTERN, max_length=200)]
 GateKey = Annotated[str, Field(pattern=GATE_KEY_PATTERN, max_length=400)]
 Trimmed = Annotated[str, Field(pattern=TRIMMED_PATTERN, max_length=400)]
-LogOrigin = Annotated[str, Field(pattern=r"^[^\s+]+$", max_length=200)]
+LogOrigin = Annotated[str, Field(pattern=LOG_ORIGIN_PATTERN, max_length=200)]
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 Samples = Annotated[int, Field(ge=1, le=MAX_SAMPLES)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
@@ -315,12 +326,35 @@ class Log(Model):
     )
 
 
+class Retention(Model):
+    """How long evidence is kept as it is from when it is put into the store."""
+
+    mode: Literal["COMPLIANCE"] = Field(
+        default="COMPLIANCE",
+        description="The mode of Object Lock; GOVERNANCE would let some remove evidence, and is none.",
+    )
+    days: Annotated[int, Field(ge=1, le=MAX_RETENTION_DAYS)] = Field(
+        description="So many days at least; nobody can take them back."
+    )
+
+
 class Store(Model):
     """The evidence store of an environment: every decided run is put into it."""
 
     place: Trimmed = Field(
         default="var/evidence",
         description="Where evidence is kept: a folder, relative to the project, or s3://bucket/prefix.",
+    )
+    endpoint: Annotated[str, Field(pattern=ENDPOINT_PATTERN, max_length=400)] | None = Field(
+        default=None,
+        description="URL of the S3 server; left out, AWS_ENDPOINT_URL or the AWS profile names it, else it is Amazon's.",
+    )
+    region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=60)] | None = Field(
+        default=None, description="Region of the bucket; left out, AWS_REGION or the AWS profile names it."
+    )
+    retention: Retention | None = Field(
+        default=None,
+        description="How long evidence is kept as it is; left out, until somebody locks it.",
     )
 
 

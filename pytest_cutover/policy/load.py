@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,16 @@ class GuardRule:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreRule:
+    """Where evidence is put, and how long it is kept as it is from then on, at least; None: until somebody locks it."""
+
+    place: str
+    endpoint: str | None = None
+    region: str | None = None
+    retain_for: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What an environment says about the outside world; nothing of it limits anything."""
 
@@ -57,8 +68,8 @@ class Profile:
     subjects: tuple[SubjectRule, ...]
     change_git: str | None = None  # the range of commits that is released
     guards: GuardRule | None = None
-    log_place: str | None = None  # where the transparency log is kept, and the store of evidence
-    store_place: str | None = None
+    log_place: str | None = None  # where the transparency log is kept
+    store: StoreRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +232,17 @@ def _profile(environment: Environment) -> Profile:
         None if environment.change is None else environment.change.git,
         None if guards is None else GuardRule(guards.command, float(guards.timeout_s)),
         None if environment.log is None else environment.log.place,
-        None if environment.store is None else environment.store.place,
+        store_rule(environment),
     )
+
+
+def store_rule(environment: Environment) -> StoreRule | None:
+    """What an environment says about its evidence store; None when it has none."""
+    store = environment.store
+    if store is None:
+        return None
+    retain_for = None if store.retention is None else timedelta(days=store.retention.days)
+    return StoreRule(store.place, store.endpoint, store.region, retain_for)
 
 
 __all__ = [
@@ -230,6 +250,7 @@ __all__ = [
     "LoadedPolicy",
     "PolicyFile",
     "Profile",
+    "StoreRule",
     "SubjectRule",
     "choose_environment",
     "load_policy",
@@ -237,4 +258,5 @@ __all__ = [
     "read_envelope",
     "read_policy",
     "shown_path",
+    "store_rule",
 ]

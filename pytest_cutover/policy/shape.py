@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pytest_cutover.policy.document import (
+    ENDPOINT_PATTERN,
     FORMAT,
     GATE_KEY_PATTERN,
     ID_PATTERN,
+    LOG_ORIGIN_PATTERN,
     MAX_SAMPLES,
+    REGION_PATTERN,
     SHA256_PATTERN,
     TRIMMED_PATTERN,
     Change,
@@ -20,11 +23,14 @@ from pytest_cutover.policy.document import (
     GateCode,
     Guards,
     LimitEntry,
+    Log,
     Model,
     Plan,
     PlanOverride,
     RequireEntry,
+    Retention,
     Settings,
+    Store,
     Subject,
 )
 from pytest_cutover.policy.issues import Issue, did_you_mean, shown, where
@@ -45,8 +51,14 @@ _HOMES: Mapping[type[Model], str] = {
     Subject: "an entry of subjects",
     Change: "an environment's change",
     Guards: "an environment's guards",
+    Log: "an environment's log",
+    Store: "an environment's store",
+    Retention: "a store's retention",
 }
 """Where the keys of each model belong, for a key that stands in the wrong place."""
+
+_PARTS: Mapping[str, type[Model]] = {"change": Change, "guards": Guards, "log": Log, "store": Store}
+"""Of an environment."""
 
 _EXPECTED = {
     "string_type": "a text",
@@ -77,6 +89,15 @@ _PATTERN_HINTS = {
         "a SHA-256 as 64 small hex digits",
         "`sha256sum FILE` prints one; leave out any sha256: prefix",
     ),
+    LOG_ORIGIN_PATTERN: (
+        "the name of a log, without blanks and plus signs",
+        "it stands in the first line of the log's checkpoints",
+    ),
+    ENDPOINT_PATTERN: (
+        "the address of a server such as https://s3.example.org",
+        "begin with http:// or https://; credentials come from the environment",
+    ),
+    REGION_PATTERN: ("a region such as eu-central-1", "use small letters, digits and dashes"),
 }
 
 _MISSING_HINTS = {
@@ -88,6 +109,9 @@ _MISSING_HINTS = {
     "environments": 'add "environments": {"sandbox": {"sandbox": true}}',
     "requires": "list the gates that must be proven green",
     "gate": "name the gate by its id",
+    "git": "name the range of commits, such as v1.4..HEAD",
+    "command": 'add "command": ["./guards.sh"]',
+    "days": "say how many days evidence is kept",
 }
 
 
@@ -150,7 +174,9 @@ def _translate(document: Located, error: Any) -> Issue | None:
     message, hint = _value_message(kind, path, value, context)
     if key:
         return _issue(document, path, f"expected {message}, got {shown(path[-1])}", hint, key=True)
-    return _issue(document, path, f"expected {message}, got {shown(value)}", hint)
+    has_secrets = path[-1:] == ("endpoint",) and "@" in str(value)  # a password is not for a log
+    got = "one with credentials" if has_secrets else shown(value)
+    return _issue(document, path, f"expected {message}, got {got}", hint)
 
 
 def _path(error: Mapping[str, Any]) -> tuple[Path, bool]:
@@ -197,6 +223,10 @@ def model_at(path: Path) -> type[Model]:
             return PlanOverride
         case ("environments", _, "subjects", _):
             return Subject
+        case ("environments", _, "store", "retention"):
+            return Retention
+        case ("environments", _, ("change" | "guards" | "log" | "store") as name):
+            return _PARTS[name]
     return Document
 
 
@@ -280,6 +310,8 @@ def _range_message(key: str, context: Mapping[str, Any]) -> tuple[str, str]:
             if low is not None
             else f"nobody collects more than {MAX_SAMPLES}",
         )
+    if key == "days":
+        return f"{expected} days", "evidence is kept for a day to a century"
     return expected, "whole numbers count from 1"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from pytest_cutover.model import EffectivePolicy
-    from pytest_cutover.policy.load import LoadedPolicy, SubjectRule
+    from pytest_cutover.policy.load import LoadedPolicy, StoreRule, SubjectRule
     from pytest_cutover.policy.resolve import Origin
 
 Row = tuple[str, ...]
@@ -28,9 +28,9 @@ def as_text(loaded: LoadedPolicy, file: str, *, now: datetime) -> str:
     policy = loaded.effective
     blocks = [
         _table(None, _head(loaded, file, now)),
-        _table((f"REQUIRED ({len(policy.requires)})", "INSTANCES", "FROM"), _required(loaded, file)),
-        _table(("GATE", "MEASUREMENT", "LIMIT", "SAMPLES", "MAX AGE", "FROM"), _limits(loaded, file)),
-        _table(("SETTING", "VALUE", "FROM"), _settings(loaded, file)),
+        _table((f"REQUIRED ({len(policy.requires)})", "INSTANCES", "FROM"), _required(loaded)),
+        _table(("GATE", "MEASUREMENT", "LIMIT", "SAMPLES", "MAX AGE", "FROM"), _limits(loaded)),
+        _table(("SETTING", "VALUE", "FROM"), _settings(loaded)),
     ]
     if loaded.profile.targets:
         blocks.append(_table(("TARGET", "ADDRESS"), sorted(loaded.profile.targets.items())))
@@ -55,6 +55,7 @@ def as_json(loaded: Sequence[LoadedPolicy], file: str) -> dict[str, Any]:
                 },
                 "targets": one.profile.targets,
                 "subjects": [{"name": s.name, "from": _source(s)} for s in one.profile.subjects],
+                "store": _store_json(one.profile.store),
             }
             for one in loaded
         },
@@ -83,12 +84,13 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
     kind = " (sandbox: nobody else accepts its evidence)" if policy.sandbox else ""
     rows: list[Row] = [
         ("policy", f"{policy.name}, version {policy.version}, {expiry}"),
-        ("file", f"{file}  {policy.digest}"),
+        ("file", file),
+        ("digest", policy.digest),
         ("plan", policy.plan if policy.plan == policy.phase else f"{policy.plan} (phase {policy.phase})"),
         ("environment", f"{policy.environment}{kind}"),
         *([] if policy.shards is None else [("shards", _shards(policy.shards))]),
         *([] if policy.log is None else [("log", f"{policy.log} in {loaded.profile.log_place}")]),
-        *([] if loaded.profile.store_place is None else [("store", loaded.profile.store_place)]),
+        *([] if loaded.profile.store is None else [("store", _store(loaded.profile.store))]),
         *([("sections", ", ".join(policy.sections))] if policy.sections else []),
         ("signature", f"{report.state.value.upper()}: {report.detail}"),
     ]
@@ -99,15 +101,28 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
     return rows
 
 
+def _store(rule: StoreRule) -> str:
+    server = "" if rule.endpoint is None else f" at {rule.endpoint}"
+    region = "" if rule.region is None else f", region {rule.region}"
+    kept = "" if rule.retain_for is None else f", retained for {rule.retain_for.days} days at least"
+    return f"{rule.place}{server}{region}{kept}"
+
+
+def _store_json(rule: StoreRule | None) -> dict[str, Any] | None:
+    if rule is None:
+        return None
+    days = None if rule.retain_for is None else rule.retain_for.days
+    return {"place": rule.place, "endpoint": rule.endpoint, "region": rule.region, "retention_days": days}
+
+
 def _shards(shards: tuple[str, ...] | int) -> str:
     return f"{shards} of them" if isinstance(shards, int) else ", ".join(shards)
 
 
-def _required(loaded: LoadedPolicy, file: str) -> list[Row]:
+def _required(loaded: LoadedPolicy) -> list[Row]:
     policy, resolved = loaded.effective, loaded.resolved
     rows: list[Row] = [
-        (r.gate, _instances(r), _origin(o, file))
-        for r, o in zip(policy.requires, resolved.required, strict=True)
+        (r.gate, _instances(r), _origin(o)) for r, o in zip(policy.requires, resolved.required, strict=True)
     ]
     return rows + [(f"({gate})", "", "left out by the environment") for gate in resolved.left_out]
 
@@ -118,7 +133,7 @@ def _instances(requirement: Requirement) -> str:
     return "" if requirement.instances is None else f"{requirement.instances} of them"
 
 
-def _limits(loaded: LoadedPolicy, file: str) -> list[Row]:
+def _limits(loaded: LoadedPolicy) -> list[Row]:
     policy = loaded.effective
     rows: list[Row] = []
     for gate in _gates_in_order(policy):
@@ -132,7 +147,7 @@ def _limits(loaded: LoadedPolicy, file: str) -> list[Row]:
                     limit.text(),
                     _samples(limit, policy),
                     _age(limit, policy),
-                    _origin(origin, file),
+                    _origin(origin),
                 )
             )
             name = ""  # once per gate is enough to read
@@ -159,7 +174,7 @@ def _age(limit: Limit, policy: EffectivePolicy) -> str:
     return duration(limit.max_age_s if limit.max_age_s is not None else policy.max_age_s)
 
 
-def _settings(loaded: LoadedPolicy, file: str) -> list[Row]:
+def _settings(loaded: LoadedPolicy) -> list[Row]:
     policy, origins = loaded.effective, loaded.resolved.origins
     values = {
         "max_age_s": policy.max_age_s,
@@ -179,17 +194,17 @@ def _settings(loaded: LoadedPolicy, file: str) -> list[Row]:
     rows: list[Row] = []
     for name, value in values.items():
         text = _value(name, value)
-        rows.append((name, text, _origin(origins[name], file, name, text)))
+        rows.append((name, text, _origin(origins[name], name, text)))
     return rows
 
 
-def _origin(origin: Origin, file: str, name: str = "", value: str | None = None) -> str:
-    """File, line and layer; and what was replaced, unless it reads the same as `value`."""
+def _origin(origin: Origin, name: str = "", value: str | None = None) -> str:
+    """Line and layer; and what was replaced, unless it reads the same as `value`."""
     if origin.line is None:
         return origin.layer.value
-    text = f"{file}:{origin.line}"
+    text = f"line {origin.line}"
     if origin.layer is not Layer.POLICY:
-        text += f" {origin.layer.value}"
+        text += f" ({origin.layer.value})"
     if origin.instead_of is None or _value(name, origin.instead_of) == value:
         return text
     return f"{text}, instead of {_value(name, origin.instead_of)}"

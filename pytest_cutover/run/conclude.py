@@ -156,14 +156,20 @@ def _store(sealed: Conclusion, context: RunContext) -> Conclusion:
     store, signer = context.store, context.signer
     if store is None or signer is None or not sealed.sealed:
         return sealed
-    from pytest_cutover.store.index import index_runs
-    from pytest_cutover.store.putting import put_run, take_out
+    from pytest_cutover.store.keeping import keep_run
+    from pytest_cutover.store.putting import take_out
 
     kept = replace(sealed, kept=(*sealed.kept, ("store", store.where.removeprefix(f"{context.rootdir}/"))))
-    runs, environments = [context.run_id], [context.policy.environment]
+    environment = context.policy.environment
     try:
-        put_run(store, context.run_dir)
-        index_runs(store, runs, environments, current(signer), context.anchor, datetime.now(UTC))
+        keep_run(
+            store,
+            context.run_dir,
+            environment,
+            current(signer),
+            context.anchor,
+            retain_for=context.retain_for,
+        )
     except BaseException as exc:  # whatever it was: two verdicts of one run must not be left behind
         if not take_out(store, context.run_dir):
             return kept

@@ -18,13 +18,14 @@ from pytest_cutover.run.gate_code import digest_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import timedelta
     from pathlib import Path
 
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.obligation import Owed
-    from pytest_cutover.policy.load import GuardRule, SubjectRule
+    from pytest_cutover.policy.load import GuardRule, StoreRule, SubjectRule
     from pytest_cutover.run.logged import RunLog
     from pytest_cutover.run.opening import Opening
     from pytest_cutover.waiver import GivenWaiver
@@ -84,6 +85,7 @@ class RunContext:
     opening: Opening | None = None  # the run that gates are carried from
     log: RunLog | None = None  # the transparency log that the decision goes into
     store: ObjectStore | None = None  # that the evidence is put into
+    retain_for: timedelta | None = None  # how long it is kept as it is there, at least
     anchor: Anchor | None = None  # the keys that are trusted
 
     def places(self) -> dict[str, str]:
@@ -176,7 +178,8 @@ def prepare(
         owed=find_owed(rootdir / RUNS, policy.environment, anchor),
         guards=loaded.profile.guards,
         log=log,
-        store=None if signer is None else open_store(loaded.profile.store_place, rootdir),
+        store=None if signer is None else open_store(loaded.profile.store, rootdir),
+        retain_for=None if loaded.profile.store is None else loaded.profile.store.retain_for,
         anchor=find_anchor(options.trust, environ, rootdir),  # again: keys may have been made meanwhile
     )
     if not options.only_open:
@@ -186,13 +189,14 @@ def prepare(
     return opened(context, anchor, now, say)
 
 
-def open_store(place: str | None, rootdir: Path) -> ObjectStore | None:
-    """The evidence store at a place of the policy, relative to the project."""
-    if place is None:
+def open_store(rule: StoreRule | None, rootdir: Path) -> ObjectStore | None:
+    """The evidence store of the policy; a folder is relative to the project."""
+    if rule is None:
         return None
     from pytest_cutover.objects.place import open_objects
 
-    return open_objects(place if "://" in place else str(rootdir / place))
+    place = rule.place if "://" in rule.place else str(rootdir / rule.place)
+    return open_objects(place, endpoint=rule.endpoint, region=rule.region)
 
 
 def new_run_id(now: datetime) -> str:

@@ -110,6 +110,10 @@ class Index:
     def by_key(self) -> dict[str, Indexed]:
         return {entry.key: entry for entry in self.objects}
 
+    def locked(self, now: datetime) -> int:
+        """How many files are locked at that time: a lock that has ended keeps nothing."""
+        return sum(entry.retain_until is not None and now < entry.retain_until for entry in self.objects)
+
 
 # -- the file --------------------------------------------------------------------------------
 

@@ -113,13 +113,14 @@ def _take_back_latest(store: ObjectStore, data: bytes) -> None:
 
 
 def _is_indexed(store: ObjectStore, run_id: str) -> bool:
+    """Whether the index names the run; one that cannot be read names nothing."""
     from pytest_cutover.store.index import read_index  # only a put that failed asks
 
     try:
         envelope = read_envelope(store.read(INDEX_SIGNATURE)[0].removesuffix(b"\n"))
-    except ObjectMissingError:
+        index = read_index(envelope.payload)
+    except EvidenceError:
         return False
-    index = read_index(envelope.payload)
     return any(entry.key.startswith(key_of(run_id, "")) for entry in index.objects)
 
 

@@ -23,6 +23,7 @@ from pytest_cutover.policy.document import (
     Plan,
     PlanOverride,
     RequireEntry,
+    Retention,
     Settings,
     Store,
     Subject,
@@ -46,6 +47,7 @@ SECTIONS: dict[str, type[Model]] = {
     "The change": Change,
     "The log": Log,
     "The store": Store,
+    "Retention": Retention,
     "Guards": Guards,
 }
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 LATENCY = ("limits", "app.ready", "latency")
 PREFLIGHT = ("plans", "preflight")
+PROD = ("environments", "prod")
 
 REFUSED: list[tuple[Sequence[str | int], Any, str, str]] = [
     (("format",), 2, "expected 1, got 2", "newer pytest-cutover"),
@@ -85,6 +86,18 @@ REFUSED: list[tuple[Sequence[str | int], Any, str, str]] = [
     (("environments", "prod", "plans", "nightly", "phase"), "orr", "unknown key 'phase'", "belongs in a plan"),
     (("environments", "prod", "targets", "app"), 5, "expected a text, got 5", "`app`"),
     (("environments", "prod", "subjects", 0, "sha1"), "x", "unknown key 'sha1'", "did you mean 'sha256'"),
+    ((*PROD, "store"), {"plaec": "x"}, "unknown key 'plaec'", "did you mean 'place'"),
+    ((*PROD, "store"), {"days": 3}, "unknown key 'days'", "belongs in a store's retention"),
+    ((*PROD, "store"), {"endpoint": "minio:9"}, "expected the address of a server such as .*, got the text 'minio:9'", "begin with http"),
+    ((*PROD, "store"), {"endpoint": "https://me:hunter2@a"}, "expected the address of a server .*, got one with credentials$", "environment"),
+    ((*PROD, "store"), {"region": "a b"}, "expected a region such as eu-central-1, got the text 'a b'", "small letters"),
+    ((*PROD, "store"), {"retention": {}}, "expected the key 'days', got none", "how many days"),
+    ((*PROD, "store"), {"retention": {"days": 0}}, "expected at least 1 days, got 0", "a day to a century"),
+    ((*PROD, "store"), {"retention": {"days": 365250}}, "expected at most 36525 days, got 365250", "a century"),
+    ((*PROD, "store"), {"retention": {"days": 1, "mode": "GOVERNANCE"}}, "expected one of 'COMPLIANCE', got the text 'GOVERNANCE'", "COMPLIANCE"),
+    ((*PROD, "log"), {"origin": "a b"}, "expected the name of a log, without blanks and plus signs, got the text 'a b'", "checkpoints"),
+    ((*PROD, "change"), {}, "expected the key 'git', got none", "range of commits"),
+    ((*PROD, "guards"), {}, "expected the key 'command', got none", '"command": '),
 ]  # fmt: skip
 
 ABSENT = [

@@ -35,10 +35,10 @@ class TestAsText:
         age = line_of(GOOD, ("environments", "prod", "settings", "max_age_s"))
 
         latency = next(x for x in text if " latency " in x)
-        assert re.search(rf"at most 0\.2 s .*{FILE}:{at} environment, instead of at most 0\.5 s$", latency)
+        assert re.search(rf"at most 0\.2 s .*line {at} \(environment\), instead of at most 0\.5 s$", latency)
         setting = next(x for x in text if x.startswith("max_age_s"))
         assert re.search(
-            rf"120 s \(2 min\) .*{FILE}:{age} environment, instead of 600 s \(10 min\)$", setting
+            rf"120 s \(2 min\) .*line {age} \(environment\), instead of 600 s \(10 min\)$", setting
         )
 
     def test_every_setting_and_every_limit_is_there(self, tmp_path: Path) -> None:
@@ -83,6 +83,26 @@ class TestAsText:
         assert re.search(r"latency +at most 0\.5 s +3 or more +60 s \(1 min\)", "\n".join(text))
         assert re.search(r"ratio +between 0\.9 and 1 +5 or more +600 s \(10 min\)", "\n".join(text))
         assert re.search(r"status +one of ready, ok +any +600 s", "\n".join(text))
+
+
+class TestStore:
+    def test_its_server_and_retention_are_shown(self, tmp_path: Path) -> None:
+        server = {"endpoint": "https://s3.example", "region": "eu"}
+        store = {"place": "s3://evidence", **server, "retention": {"days": 30}}
+        document = changed((("environments", "prod", "store"), store))
+
+        shown = next(line for line in lines(tmp_path, document) if line.startswith("store "))
+        assert shown.split(maxsplit=1)[1] == (
+            "s3://evidence at https://s3.example, region eu, retained for 30 days at least"
+        )
+        out = as_json([load(tmp_path, document)], FILE)["plans"]["preflight"]["store"]
+        assert out == {"place": "s3://evidence", **server, "retention_days": 30}
+
+    def test_one_that_says_no_more_is_its_place(self, tmp_path: Path) -> None:
+        document = changed((("environments", "prod", "store"), {}))
+
+        assert "var/evidence" in next(x for x in lines(tmp_path, document) if x.startswith("store ")).split()
+        assert as_json([load(tmp_path)], FILE)["plans"]["preflight"]["store"] is None
 
 
 class TestAsJson:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from pytest_cutover.errors import AdapterError
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.objects.folder import FolderObjects
-from pytest_cutover.objects.protocol import ObjectMissingError
+from pytest_cutover.objects.protocol import ABSENT, ObjectMissingError
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.conclude import (
     Conclusion,
@@ -338,14 +338,14 @@ class TestStore:
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
 
     @pytest.mark.parametrize("error", [RuntimeError("odd"), AdapterError("down"), OSError(5, "I/O error")])
-    @pytest.mark.parametrize("name", ["putting.put_run", "index.index_runs"])
+    @pytest.mark.parametrize("name", ["put_run", "index_runs"])
     def test_what_it_does_not_take_is_no_go(
         self, context: RunContext, name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def broken(*_: object) -> None:
             raise error
 
-        monkeypatch.setattr(f"pytest_cutover.store.{name}", broken)
+        monkeypatch.setattr(f"pytest_cutover.store.keeping.{name}", broken)
         conclusion = seal_unless_told(judge(context), context, [])
 
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
@@ -359,7 +359,7 @@ class TestStore:
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("pytest_cutover.store.index.index_runs", interrupted)
+        monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", interrupted)
         conclusion = seal_unless_told(judge(context), context, [])
 
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
@@ -371,15 +371,74 @@ class TestStore:
         self, context: RunContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The index names it: a second verdict would be one too many."""
-        from pytest_cutover.store import index
+        from pytest_cutover.store import keeping
 
-        real = index.index_runs
+        real = keeping.index_runs
 
         def then_interrupted(*arguments: Any) -> None:
             real(*arguments)
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(index, "index_runs", then_interrupted)
+        monkeypatch.setattr(keeping, "index_runs", then_interrupted)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert conclusion.decision.verdict is Verdict.GO
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    def until(self, context: RunContext) -> set[bool]:
+        """Whether each file of the run is retained."""
+        assert context.store is not None
+        return {h.retain_until is not None for h in context.store.list(f"history/{context.run_id}/")}
+
+    def test_it_is_retained_as_the_policy_says(self, context: RunContext) -> None:
+        context = replace(context, retain_for=timedelta(days=30))
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert conclusion.decision.verdict is Verdict.GO
+        assert self.until(context) == {True}
+        assert context.store is not None
+        assert b'"state":"WIP"' not in context.store.read("index.json")[0]
+
+    @pytest.mark.parametrize("left", range(3))
+    def test_what_the_store_does_not_retain_is_no_go(
+        self, context: RunContext, left: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whichever file it is: without the bundle, which is the last, the rest says nothing."""
+        context = replace(context, retain_for=timedelta(days=30))
+        assert context.store is not None
+        retain, calls = context.store.retain, [left]
+
+        def full(key: str, until: datetime) -> Any:
+            calls[0] -= 1
+            if calls[0] < 0:
+                raise AdapterError("no Object Lock")
+            return retain(key, until)
+
+        monkeypatch.setattr(context.store, "retain", full)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+        assert self.stored(context) is None
+
+    def test_where_the_index_does_not_verify_nothing_is_retained_or_left(self, context: RunContext) -> None:
+        context = replace(context, retain_for=timedelta(days=30))
+        assert context.store is not None
+        context.store.write("index.json.dsse", b"{}", expected=ABSENT)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+        assert self.until(context) == set()
+
+    def test_what_is_whole_and_cannot_be_taken_back_stands(
+        self, context: RunContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A store that breaks between retention and index holds the decision for good: it stays the only one."""
+        context = replace(context, retain_for=timedelta(days=30))
+
+        def broken(*_: object) -> None:
+            raise AdapterError("down")
+
+        monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", broken)
         conclusion = seal_unless_told(judge(context), context, [])
 
         assert conclusion.decision.verdict is Verdict.GO

@@ -284,6 +284,16 @@ class TestLock:
         rows = json.loads(indexed("list", "--json")[1])["runs"]
         assert {row["state"] for row in rows} == {"LOCKED"}
 
+    def test_a_lock_that_has_ended_is_not_counted(self, indexed, folder):
+        store = FolderObjects(folder / "var/evidence")
+        for key in list(store.keys(f"history/{FIRST}/")):
+            store.retain(key, datetime(2020, 1, 1, tzinfo=UTC))
+
+        assert ", 0 locked, " in indexed("index")[1]
+        assert "0 of 15 files locked" in indexed("verify")[1]
+        assert "state    the lock ended at 2020-01-01T00:00:00" in indexed("show", FIRST)[1]
+        assert "ENDED" in indexed("list")[1]
+
     def test_a_hold_is_set_and_lifted(self, indexed):
         assert indexed("lock", FIRST, "--hold") == (0, f"held      {FIRST}\nheld 1 run\n")
         assert "HELD" in indexed("list")[1]

@@ -1,0 +1,55 @@
+"""A run's evidence on its way into the store that the policy names: put, retained, indexed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pytest_cutover.store.index import index_before, index_runs
+from pytest_cutover.store.layout import BUNDLE_FILE
+from pytest_cutover.store.putting import put_run
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from pathlib import Path
+
+    from pytest_cutover.evidence.envelope import EnvelopeSigner
+    from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.store.putting import Put
+
+
+def keep_run(
+    store: ObjectStore,
+    run_dir: Path,
+    environment: str,
+    signer: EnvelopeSigner,
+    anchor: Anchor | None,
+    *,
+    retain_for: timedelta | None = None,
+) -> None:
+    """Put the run in the folder `run_dir` into `store`, retain it if asked, and bring it into the index.
+
+    What an error leaves is for `take_out`.
+
+    Raises:
+        EvidenceError: the run, or the index that is there, does not do.
+        ConfigError: a file of the run cannot be read.
+        StoreUnavailableError: the store did not take it, or does not retain it.
+    """
+    put = put_run(store, run_dir)
+    now = datetime.now(UTC)
+    if retain_for is not None:
+        index_before(store, anchor, [environment], now)  # what is retained cannot be taken out again
+        retain_put(store, put, now + retain_for)
+    index_runs(store, [put.document.run_id], [environment], signer, anchor, now)
+
+
+def retain_put(store: ObjectStore, put: Put, until: datetime) -> None:
+    """Keep what was put as it is until then; the bundle last: as long as it may go, all of it may.
+
+    Raises:
+        EvidenceError, StoreUnavailableError: the store does not retain it.
+    """
+    for held in sorted(put.objects, key=lambda held: held.key.endswith(f"/{BUNDLE_FILE}")):
+        store.retain(held.key, until)
