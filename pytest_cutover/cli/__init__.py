@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_cutover.errors import CutoverError
 
@@ -45,10 +47,31 @@ VERBS = {
 USAGE = 64
 UNUSABLE = 2
 INTERRUPTED = 130
+_COLUMNS = 80
+
+
+class _Help(argparse.HelpFormatter):
+    """argparse's; one is made for every option, and would load `shutil` to ask how wide the terminal is."""
+
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"width": _columns() - 2, **options})
+
+
+def _columns() -> int:
+    """As `shutil.get_terminal_size` counts them."""
+    with suppress(ValueError):
+        if (asked := int(os.environ.get("COLUMNS", 0))) > 0:
+            return asked
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or _COLUMNS  # type: ignore[union-attr]
+    return _COLUMNS
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with this project's exit code for usage errors."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -89,6 +112,9 @@ def _main(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    if arguments and arguments[0] in VERBS:
+        verb = importlib.import_module(f"pytest_cutover.cli.{arguments[0].replace('-', '_')}")
+        return int(verb.run(arguments[1:]))
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}} {line}" for verb, line in VERBS.items())
     parser = Parser(
@@ -102,9 +128,5 @@ def _run(arguments: list[str]) -> int:
 
     parser.add_argument("--version", action="version", version=f"pytest-cutover {__version__}")
     parser.add_argument("verb", choices=VERBS, help=argparse.SUPPRESS)
-    if not arguments or arguments[0] not in VERBS:
-        parser.parse_args(arguments[:1] or ["--help"])
-        return USAGE
-    return int(
-        importlib.import_module(f"pytest_cutover.cli.{arguments[0].replace('-', '_')}").run(arguments[1:])
-    )
+    parser.parse_args(arguments[:1] or ["--help"])
+    return USAGE
