@@ -21,14 +21,13 @@ from pytest_cutover.evidence.envelope import (
 )
 from pytest_cutover.keys.trust import AnchorSource
 from pytest_cutover.keys.trusted import persons_of
-from pytest_cutover.model import SANDBOX, PolicySignature
+from pytest_cutover.model import SANDBOX, PolicySignature, one_person
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
     from pytest_cutover.evidence.envelope import Envelope, EnvelopeSigner
-    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.keys.trusted import TrustedKey
 
@@ -82,23 +81,19 @@ def verify_policy(
     environment: str,
     development_key: bool,
     now: datetime,
-    position: LogPosition | None = None,
-    floor: int = 0,
 ) -> SignatureReport:
     """Whether as many persons as it takes, who may sign policies for `environment`, have signed exactly `raw`.
 
-    `name` and `version` are the policy's own, from the same bytes. A version below the trust file's lowest, or
-    below `floor` (such as the newest that a log holds), is outdated, signed or not. `position` is where a log
-    holds the envelope, as the caller has proven: signatures of keys that were rotated count by that alone.
+    `name` and `version` are the policy's own, from the same bytes. A version below the trust file's lowest is
+    outdated, signed or not. Signatures of keys that were rotated do not count: nothing shows yet when they were made.
 
     The development key of a machine counts in the sandbox, or where the policy itself accepts such
     keys (`development_key`); there it **proves only that nothing changed since that machine signed**.
     """
-    report = _signed(raw, envelope, anchor, environment, development_key, now, position)
-    lowest = max(floor, 0 if anchor is None else anchor.floors.get(name, 0))
-    if version >= lowest or report.state is PolicySignature.UNTRUSTED:
+    report = _signed(raw, envelope, anchor, environment, development_key, now)
+    if anchor is None or not anchor.is_outdated(name, version) or report.state is PolicySignature.UNTRUSTED:
         return report
-    detail = f"version {version} of {name} is outdated: the lowest that counts is {lowest}"
+    detail = f"version {version} of {name} is outdated: the lowest that counts is {anchor.floors[name]}"
     hint = "take the policy that is in force, or give this one a higher version and sign it"
     return replace(report, state=PolicySignature.OUTDATED, detail=detail, hint=hint)
 
@@ -110,7 +105,6 @@ def _signed(
     environment: str,
     development_key: bool,
     now: datetime,
-    position: LogPosition | None,
 ) -> SignatureReport:
     if envelope is None:
         return SignatureReport(
@@ -136,7 +130,7 @@ def _signed(
             "give --trust or CUTOVER_TRUST",
             carried=True,
         )
-    keys = _keys(anchor, environment, development_key, now, position)
+    keys = _keys(anchor, environment, development_key, now)
     return _by_trusted_keys(parsed, anchor, keys, environment)
 
 
@@ -156,12 +150,10 @@ def _by_trusted_keys(
             f"sign it with one of: {_names(keys)}",
             carried=True,
         )
-    signed, persons = {key.keyid for key in signers}, set(persons_of(signers))
     shortfall = anchor.shortfall(ROLE, signers)
-    missing = tuple(
-        k for k in keys if shortfall and k.keyid not in signed and k.person and k.person not in persons
-    )
     if shortfall is not None:
+        persons = set(map(one_person, persons_of(signers)))
+        missing = tuple(k for k in keys if k.person is not None and one_person(k.person) not in persons)
         more = f", with one of: {_names(missing)}" if missing else ""
         return SignatureReport(
             PolicySignature.THRESHOLD,
@@ -177,7 +169,6 @@ def _by_trusted_keys(
         f"signed by {_names(signers)}",
         proves=anchor.description,
         signers=signers,
-        missing=missing,
         carried=True,
     )
 
@@ -186,14 +177,8 @@ def _names(keys: tuple[TrustedKey, ...]) -> str:
     return ", ".join(f"{k.name} ({k.keyid[:16]}…)" for k in keys)
 
 
-def _keys(
-    anchor: Anchor,
-    environment: str,
-    development_key: bool,
-    now: datetime,
-    position: LogPosition | None,
-) -> tuple[TrustedKey, ...]:
-    keys = anchor.verifiers(role=ROLE, environment=environment, at=now, position=position)
+def _keys(anchor: Anchor, environment: str, development_key: bool, now: datetime) -> tuple[TrustedKey, ...]:
+    keys = anchor.verifiers(role=ROLE, environment=environment, at=now)
     if anchor.source is not AnchorSource.DEVELOPMENT:
         return keys
     # The policy says so itself, which is circular; but whoever relies on this anchor has no better one.
