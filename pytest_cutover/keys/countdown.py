@@ -96,7 +96,7 @@ def _roles(anchor: Anchor, now: datetime) -> Iterator[KeyFinding]:
     """Roles in which nobody can act any more, where somebody could."""
     places = {(role, place) for key in anchor.keys for role in key.roles for place in key.environments}
     for role, place in sorted(places):
-        if not any(place in key.environments or key.covers(place) for key in _acting(anchor, role, now)):
+        if not any(key.covers(place) for key in _acting(anchor, role, now)):
             where = "anywhere" if place == "*" else f"for {place}"
             message = f"no active key may act in it {where} now"
             yield KeyFinding(Severity.CRITICAL, f"role {role}", message)

@@ -146,12 +146,20 @@ def cosigners(
     """
     body, note = parse_checkpoint(checkpoint, where)
     signed = known_signatures(note, covering(witnesses, body.size), where)
-    names = tuple(dict.fromkeys(v.name for v in signed))
-    # One key under two names is one witness, and so are two keys under one name.
-    count = min(len(names), len({v.public.keyid for v in signed}))
+    count = _witnesses(signed)
     if count < threshold:
         raise VerificationError(
             f"{where}: expected cosignatures of {threshold} witnesses, got {count}",
             hint="ask the witnesses again: cutover log checkpoint --witness URL",
         )
-    return names
+    return tuple(dict.fromkeys(v.name for v in signed))
+
+
+def _witnesses(signed: Sequence[Verifier]) -> int:
+    """How many these are: one key under two names is one witness, and so are two keys under one name."""
+    groups: list[set[str]] = []
+    for verifier in signed:
+        known_by = {f"name {verifier.name}", f"key {verifier.public.keyid}"}
+        same = [group for group in groups if group & known_by]
+        groups = [*(group for group in groups if group not in same), known_by.union(*same)]
+    return len(groups)

@@ -137,6 +137,15 @@ class TestThreshold:
         with pytest.raises(VerificationError, match="of 2 witnesses, got 1"):
             cosigners(signed, [WITNESSES[0].verifier, again.verifier], 2)
 
+    def test_what_hangs_together_by_keys_and_names_is_one_witness(self):
+        """Three names and three keys, and yet whoever has the first key is all of them."""
+        one, names = WITNESSES[0], ("b.example", "c.example")
+        all_of_one = [one, *(witness(one.name) for _ in names), *(witness(n, one.signer) for n in names)]
+        signed = cosigned(self.LOG.signed_checkpoint()[1], *all_of_one)
+
+        with pytest.raises(VerificationError, match="of 2 witnesses, got 1"):
+            cosigners(signed, [w.verifier for w in all_of_one], 2)
+
     def test_a_rotated_witness_counts_for_no_larger_tree(self):
         old = CosignatureVerifier(WITNESSES[0].name, WITNESSES[0].verifier.public, max_size=8)
         signed = cosigned(self.LOG.signed_checkpoint()[1], WITNESSES[0])
