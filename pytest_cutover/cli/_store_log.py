@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _evidence
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.store.index import environments_in
 
@@ -28,7 +27,7 @@ def add_log(parser: ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="a checkpoint of the log that was kept elsewhere",
+        help="a checkpoint of the log, or a .tlog-proof, that was kept elsewhere",
     )
 
 
@@ -46,8 +45,10 @@ def asked(
         )
     if options.log is None:
         return None, []
+    from pytest_cutover.cli._log_of import pinned_in
+
     log = _log(options.log, anchor, environments or environments_in(store), now)
-    return log, [_pinned(name) for name in options.checkpoint]
+    return log, [pinned_in(Path(name)) for name in options.checkpoint]
 
 
 def _log(place: str, anchor: Anchor, environments: Collection[str], now: datetime) -> Log:
@@ -71,13 +72,3 @@ def _log(place: str, anchor: Anchor, environments: Collection[str], now: datetim
             hint="the trust file names the key of the log: role log, and its origin",
         )
     return Log(objects, origin, verifiers=verifiers)
-
-
-def _pinned(name: str) -> Pinned:
-    from pytest_cutover.tlog.audit import Pinned
-    from pytest_cutover.tlog.checkpoint import parse_checkpoint
-
-    try:
-        return Pinned(parse_checkpoint(_evidence.read(Path(name)), name)[0], name)
-    except EvidenceError as exc:
-        raise ConfigError(str(exc), hint="a checkpoint is what the log serves under that name") from None

@@ -167,13 +167,16 @@ class TestLog:
 
     def test_a_log_that_was_put_back_is_found_by_a_checkpoint(self, logged, folder):
         shutil.copytree(folder / "log", folder / "now")
-        new_log(folder / "now").append([b"one more"])
-        shutil.copy(folder / "now/checkpoint", folder / "pinned")
+        now = new_log(folder / "now")
+        now.append([b"one more"])
+        (folder / "pinned").write_bytes(now.signed_checkpoint()[1])
+        (folder / "proof").write_bytes(now.prove(0))
 
-        assert logged("verify", "--log", "now", "--checkpoint", "pinned")[0] == 0
-        code, out = logged("verify", "--log", "log", "--checkpoint", "pinned")
-        assert code == 1
-        assert "store.log-invalid      pinned\n    log.rolled-back: " in out
+        for pin in ("pinned", "proof"):
+            assert logged("verify", "--log", "now", "--checkpoint", pin)[0] == 0
+            code, out = logged("verify", "--log", "log", "--checkpoint", pin)
+            assert code == 1
+            assert f"store.log-invalid      {pin}\n    log.rolled-back: " in out
 
     def test_a_place_that_is_no_log_is_2(self, logged, folder, tmp_path):
         assert logged("verify", "--log", "nowhere")[0] == 2
