@@ -35,10 +35,10 @@ from pytest_cutover.objects.protocol import (
 )
 from pytest_cutover.objects.s3_bucket import Bucket, ChangedError, md5, place_of, version_of, whole_seconds
 from pytest_cutover.objects.s3_calls import RETRY_FOR_S, Calls, is_silence, status_of
-from pytest_cutover.objects.s3_versions import NOTHING, Version, current
+from pytest_cutover.objects.s3_versions import NOTHING, Version, current, oldest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from mypy_boto3_s3 import S3Client
@@ -47,6 +47,9 @@ OWN = "_cutover/"
 """Leases and throw-away objects; they are listed nowhere."""
 
 LEASES = f"{OWN}locks/"
+
+WRITE_ONCE = ("history/", "tile/")
+"""Of these keys nothing is ever replaced: the oldest version counts, whatever a later one says that it follows."""
 
 THREADS = 16
 """Requests at once where many objects are asked about."""
@@ -289,10 +292,16 @@ class S3Objects:
             first = next(versions, None)
             if first is None:
                 return _Seen(None, None)
-            counts = current(chain([first], versions), lambda v: self.bucket.follows(key, v.id))
+            counts = self._counting(key, chain([first], versions))
             return _Seen(counts, first if first.is_latest else None)
 
         return self._steadily(key, look)
+
+    def _counting(self, key: str, versions: Iterable[Version]) -> Version | None:
+        """Of all versions, the newest first, the one that counts."""
+        if key.startswith(WRITE_ONCE):
+            return oldest(versions)
+        return current(versions, lambda version: self.bucket.follows(key, version.id))
 
     def _is_counted(self, key: str, ours: Version) -> bool:
         """Whether our version counts, or did until others followed it.
@@ -306,7 +315,7 @@ class S3Objects:
             first = next(below, None)
             if first is None:
                 raise StoreUnavailableError(f"{self.where}/{key}: version {ours.id} was written and is gone")
-            return current(chain([first], below), lambda v: self.bucket.follows(key, v.id)) == first
+            return self._counting(key, chain([first], below)) == first
 
         return self._steadily(key, look)
 
@@ -342,7 +351,7 @@ class S3Objects:
 
     def _listed(self, key: str, versions: tuple[Version, ...], *, protection: bool) -> Held | None:
         try:
-            counts = current(versions, lambda v: self.bucket.follows(key, v.id))
+            counts = self._counting(key, versions)
             if counts is None or protection:
                 return None if counts is None else self.bucket.held(key, counts.id)
         except ChangedError:
@@ -360,6 +369,8 @@ class S3Objects:
                 raise ObjectConflictError(f"expected {expected:.16} at {self.where}/{key}, there is nothing")
             return None
         if counts.tag == expected and counts.tag != md5(data).hex():
+            if key.startswith(WRITE_ONCE):
+                raise ObjectLockedError(f"{self.where}/{key} is written once: it cannot be replaced")
             self._refuse_protected(self.bucket.held(key, counts.id), "replaced", is_followed=True)
             return None
         there, held = self.bucket.get(key, counts.id)

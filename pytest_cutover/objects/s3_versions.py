@@ -4,11 +4,13 @@ Some servers ignore If-None-Match on versioned buckets and refuse every If-Match
 have is an order of versions that never changes. So each version says in its metadata which version its writer had seen
 (`follows`), and of several that follow the same one the oldest counts: the first write wins, and a late one, even one
 that arrives minutes after its sender gave up, changes nothing. What somebody else put there, without that
-field, counts only where it is all there is.
+field, counts only where it is all there is. That rests on writers that tell the truth; so of keys that are never
+replaced the oldest version counts, whatever later ones say.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -49,3 +51,12 @@ def current(versions: Iterable[Version], follows: Callable[[Version], str | None
         if follows(version) == found.id:
             found = version
     return found
+
+
+def oldest(versions: Iterable[Version]) -> Version | None:
+    """The version that counts of a key that is written once; `versions` are all of the key, the newest first.
+
+    Whoever may write can put any `follows` into a version of theirs.
+    """
+    last = deque(versions, maxlen=1)
+    return last[0] if last else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.store.index import index_before, index_runs
 from pytest_cutover.store.layout import BUNDLE_FILE
 from pytest_cutover.store.putting import put_run
@@ -37,10 +38,12 @@ def keep_run(
         ConfigError: a file of the run cannot be read.
         StoreUnavailableError: the store did not take it, or does not retain it.
     """
+    if retain_for is not None or isinstance(store, S3Objects):
+        # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
+        index_before(store, anchor, [environment], datetime.now(UTC))
     put = put_run(store, run_dir)
     now = datetime.now(UTC)
     if retain_for is not None:
-        index_before(store, anchor, [environment], now)  # what is retained cannot be taken out again
         retain_put(store, put, now + retain_for)
     index_runs(store, [put.document.run_id], [environment], signer, anchor, now)
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_cutover import strictjson
@@ -25,8 +26,6 @@ from pytest_cutover.store.layout import HISTORY, LATEST
 from pytest_cutover.store.putting import move_latest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pytest_cutover.objects.protocol import ObjectStore
 
 THREADS = 16
@@ -160,6 +159,8 @@ def _put(
     legal_hold: bool,
 ) -> Moved:
     """Put one object, unless it was `there` when that was listed, and read it back."""
+    if isinstance(target, S3Objects) and until is not None and until <= datetime.now(UTC):
+        until = None  # a lock that has ended; a bucket takes no time that is past
     version = there.version if there is not None else _written(target, key, data, until).version
     again, held = target.read(key, version=version)
     if again != data:

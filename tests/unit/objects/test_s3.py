@@ -189,6 +189,20 @@ class TestWhatOthersPutOnTop:
         assert objects.read("a") == (b"1", held)
         assert [h.tag for h in objects.list()] == [held.tag]
 
+    def test_nor_does_one_that_says_it_follows_where_nothing_is_replaced(self, objects, client, bucket):
+        """Whoever may write can say so: evidence must not be exchanged by them."""
+        held = objects.write("history/run/a", b"1", expected=ABSENT)
+        forged = {"cutover-follows": held.version}
+        client.put_object(Bucket=bucket, Key="some/where/history/run/a", Body=b"forged", Metadata=forged)
+
+        assert objects.read("history/run/a") == (b"1", held)
+        assert [h.version for h in objects.list()] == [held.version]
+        assert objects.write("history/run/a", b"1", expected=ABSENT) == held
+        with pytest.raises(ObjectConflictError):
+            objects.write("history/run/a", b"2", expected=ABSENT)
+        with pytest.raises(ObjectLockedError, match="is written once: it cannot be replaced"):
+            objects.write("history/run/a", b"2", expected=held.tag)
+
     def test_a_delete_marker_hides_nothing(self, objects, client, bucket):
         held = objects.write("a", b"1", expected=ABSENT)
         client.delete_object(Bucket=bucket, Key="some/where/a")

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from pytest_cutover.objects.s3_versions import NOTHING, Version, current
+from pytest_cutover.objects.s3_versions import NOTHING, Version, current, oldest
 
 
 def version(name, **more):
@@ -105,3 +105,14 @@ class TestCurrent:
                 history.add(None)
 
             assert history.current() == history.replayed()
+
+
+def test_of_a_key_that_is_written_once_the_oldest_counts():
+    """Whatever a later one says that it follows."""
+    history = History()
+    assert oldest(history.versions) is None
+    first = history.add("nobody knows")
+    history.add(first.id)
+    history.add(NOTHING)
+
+    assert oldest(history.versions) == first

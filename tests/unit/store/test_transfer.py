@@ -163,6 +163,19 @@ class TestRestore:
         assert (found.findings, found.runs) == ((), 2)
         assert {held.retain_until for held in folder.list("history/")} == {UNTIL}
 
+    def test_a_lock_that_has_ended_is_no_hindrance_to_a_bucket(self, source, objects, monkeypatch):
+        for key in list(source.keys("history/")):
+            source.retain(key, datetime(2020, 1, 1, tzinfo=UTC))
+        asked = []
+        put_object = objects.bucket.client.put_object
+        monkeypatch.setattr(
+            objects.bucket.client, "put_object", lambda **given: (asked.append(given), put_object(**given))[1]
+        )
+
+        assert restore(source, objects).problems == ()
+        assert not any("ObjectLockRetainUntilDate" in given for given in asked)
+        assert history(objects) == history(source)
+
     def test_what_was_put_on_top_and_delete_markers_do_not_hide_it(
         self, source, objects, client, bucket, tmp_path
     ):
