@@ -62,7 +62,9 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    from pytest_cutover.report.fit import put
+
+    put([text], sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

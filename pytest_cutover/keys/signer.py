@@ -195,7 +195,7 @@ def development_signer(rootdir: Path, *, say: Callable[[str], None]) -> PemSigne
     # Two runs may start at once: both make a key, one gets the name, both use that one.
     if not os.path.lexists(path) and write_new_private(path, generate(KeyKind.ED25519)):
         say(
-            f"no signing key is set: made the development key {path}; what it signs proves only that "
+            f"no signing key is set: made the development key {DEVELOPMENT_KEY}; what it signs proves only that "
             "nothing changed since this machine signed"
         )
     signer = load_private_key(path, kind=SignerKind.DEVELOPMENT)

@@ -11,7 +11,7 @@ import base64
 import hashlib
 from typing import TYPE_CHECKING
 
-from pytest_cutover.model import SignerKind, ValueKind, Verdict
+from pytest_cutover.model import SignerKind, ValueKind, Verdict, counted
 from pytest_cutover.reasons import Weight
 from pytest_cutover.report import sheet
 from pytest_cutover.report.chart import bullet, timeline
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from pytest_cutover.model import Finding, JudgedMeasurement
+    from pytest_cutover.model import Finding, JudgedMeasurement, Subject
     from pytest_cutover.report.sheet import Filled
     from pytest_cutover.report.view import GateView, View
 
@@ -35,6 +35,7 @@ _SIGNS = {"red": "✗", "unproven": "!", "hold": "…", "waived": "~", "green": 
 _COLUMNS = "<colgroup>" + "".join(f'<col class="k{n}">' for n in range(1, 7)) + "</colgroup>"
 _MOST_CARDS = 200
 _MOST_SLOW = 40
+_SHOWN_SUBJECTS = 3
 
 
 def render(view: View) -> str:
@@ -79,9 +80,7 @@ def _header(view: View) -> Iterator[str]:
     yield f"<div><h1>{view.verdict.value}</h1>\n"
     yield f'<p class="where">{esc(policy.plan)} <span aria-label="for">→</span> {esc(policy.environment)}</p></div></div>\n'
     yield '<dl class="facts">\n'
-    for subject in view.record.subjects[:3]:
-        digest = next(iter(subject.digest.items()), ("", ""))
-        yield f"<div><dt>Release</dt><dd>{esc(subject.name)} <code>{esc(f'{digest[0]}:{digest[1][:16]}…')}</code></dd></div>\n"
+    yield _release(view.record.subjects)
     yield f"<div><dt>Decided</dt><dd>{_time(view.decided_at)}</dd></div>\n"
     if view.is_go:
         yield f"<div><dt>Valid until</dt><dd>{_time(view.expires_at)}</dd></div>\n"
@@ -89,7 +88,7 @@ def _header(view: View) -> Iterator[str]:
     if view.last is not None:
         yield f"<div><dt>Last run</dt><dd>{view.last.verdict.value}, {_time(view.last.decided_at)}</dd></div>\n"
     if policy.sandbox:
-        yield "<div><dt>Sandbox</dt><dd>No other environment accepts this.</dd></div>\n"
+        yield "<div><dt>Sandbox</dt><dd>Counts nowhere else.</dd></div>\n"
     yield "</dl>\n"
     carried = f", {len(view.carried)} carried" if view.carried else ""
     yield f'<p class="sum"><b>{counts["green"]}</b> of <b>{judged}</b> gates green{carried}</p>\n{_bar(view)}'
@@ -108,6 +107,21 @@ def _header(view: View) -> Iterator[str]:
             yield f"<li>{esc(problem)}</li>"
         yield "</ul></div>\n"
     yield "</header>\n"
+
+
+def _release(subjects: Sequence[Subject]) -> str:
+    """What is released: the first three, and how many more there are."""
+    if not subjects:
+        return ""
+    told = []
+    for subject in subjects[:_SHOWN_SUBJECTS]:
+        name, value = next(iter(subject.digest.items()), ("", ""))
+        told.append(f"<dd>{esc(subject.name)} <code>{esc(f'{name}:{value[:16]}…')}</code></dd>")
+    more = len(subjects) - _SHOWN_SUBJECTS
+    if more > 0:
+        told.append(f"<dd>and {more} more, under Provenance</dd>")
+    wide = ' class="wide"' if len(told) > 1 else ""
+    return f"<div{wide}><dt>Release</dt>{''.join(told)}</div>\n"
 
 
 def _bar(view: View) -> str:
@@ -357,7 +371,7 @@ def _cells(view: View, gate: GateView, judged: JudgedMeasurement) -> str:
         if limit is None
         else esc(limit.text())
     )
-    samples = f" <small>{m.samples} samples</small>" if m.samples is not None else ""
+    samples = f" <small>{counted(m.samples, 'sample')}</small>" if m.samples is not None else ""
     value = esc(amount(m.value, m.unit))
     shown = value if judged.green else f'<b class="bad">{value}</b>'
     return f'<td>{esc(m.name)}{samples}</td><td class="ch">{chart}</td><td class="n">{shown}</td><td>{bound}</td><td class="n">{last}{moved}</td>'
@@ -390,14 +404,14 @@ def _sheet(view: View) -> Iterator[str]:
 def _sheet_row(row: Filled) -> str:
     go = row.is_go
     number = "" if row.number is None else str(row.number)
-    counted = [g for g in row.gates if g.state != "left"]
+    judged = [g for g in row.gates if g.state != "left"]
     if go is None:
         note = "no gate measured it" if not row.gates else "not applicable in this run"
         note = f'<span class="none">{note}</span>'
     elif go:
-        note = f"{len(counted)} gate{'s' if len(counted) > 1 else ''} green"
+        note = f"{counted(len(judged), 'gate')} green"
     else:
-        bad = [g for g in counted if g.state not in ("green", "waived")]
+        bad = [g for g in judged if g.state not in ("green", "waived")]
         note = "; ".join(esc(_short(g)) for g in bad[:3]) + (f"; {len(bad) - 3} more" if len(bad) > 3 else "")
     yes = _box(go is True, "GO")
     no = _box(go is False, "NO-GO")

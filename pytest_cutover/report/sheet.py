@@ -30,7 +30,7 @@ ROWS = (
     Row("infrastructure", "The ops API and its cache answer", ("ops-api",)),
     Row("security", "Operators have no more rights than they need", ("rbac",)),
     Row("security", "No key runs out", ("keys",)),
-    Row("security", "Every policy is signed", ("policies",)),
+    Row("security", "Every policy is signed", ("policies", "policy")),
     Row("security", "The PII breaker is on and works", ("pii",)),
     Row("canary", "Promotion is by hand", ("promotion",)),
     Row("canary", "The canary is healthy", ("canary",)),

@@ -30,6 +30,7 @@ font-size:32px;line-height:1;font-weight:700}
 h1{font-size:2.9rem;line-height:1.05;letter-spacing:.01em}
 .where{font-size:1.2rem;opacity:.95}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(225px,1fr));gap:12px 28px;padding-top:20px}
+.wide{grid-column:1/-1}
 dt{color:var(--soft);font-size:.82rem}
 .sum{padding-top:22px;font-size:1.1rem}
 .bar{display:block;height:10px;width:100%;max-width:1120px;margin-top:8px}
@@ -71,7 +72,7 @@ thead th{border-top:0;color:var(--soft);font-size:.82rem;white-space:nowrap}
 tbody th{font-weight:500}
 th small{display:block;margin-left:1.85em;font-size:.82em;overflow-wrap:anywhere}
 .m tbody tr:not([class])>td{border-top-style:dashed}
-.m{table-layout:fixed;min-width:760px}.k1{width:27%}.k2{width:15%}.k3{width:168px}.k4{width:12%}.k5{width:15%}
+.m{table-layout:fixed;min-width:760px}.k1{width:25%}.k2{width:18%}.k3{width:168px}.k4{width:12%}.k5{width:15%}
 .m th[scope=row]{padding-left:40px}.m .dot{margin-left:-1.95em}.m th small{margin-left:0}
 .n{text-align:right;font-variant-numeric:tabular-nums}
 .m td small{display:inline-block}
@@ -115,6 +116,7 @@ h1{font-size:2.1rem}.sign{width:46px;height:46px;font-size:24px}section{margin:3
 .m{min-width:0}.m,.m tbody,.m tr,.m td,.m th{display:block}.m colgroup{display:none}.m th[scope=row]{padding-left:26px}.m thead{display:none}.m tr{padding:8px 12px;border-top:1px solid var(--line)}
 .m td,.m th{border:0;padding:1px 0;text-align:left}.m .ch{width:auto}.m .ch:empty{display:none}
 .m td:nth-last-child(2),.m td:nth-last-child(3){display:inline;padding-right:6px}
+.m td:nth-last-child(3){font-weight:600}.m td:nth-last-child(2)::before{content:"· ";color:var(--soft)}
 .m td:nth-last-child(1):not(:empty):not([colspan])::before{content:"last run ";color:var(--soft)}
 .scroll>table:not(.m){min-width:620px}
 .gantt th{max-width:130px}.gantt th,.gantt td{padding:2px 8px}}
@@ -128,7 +130,7 @@ body{font-size:10.5pt;line-height:1.4}main,.top>*,footer{max-width:none;padding-
 section{margin:22px 0}h2{break-after:avoid}.cat,.key{break-after:avoid}.card,tr,figure{break-inside:avoid}
 .cv{content-visibility:visible}.scroll{overflow:visible;border-radius:0}
 .top{border:0}thead{display:table-header-group}th,td{padding:5px 8px}table{font-size:9.5pt}
-.m{min-width:0}.k1{width:22%}.k2{width:20%}.k3{width:92px}.k4{width:15%}.m .c{width:84px;background-size:90% 4px}.m .ch{padding:6px 2px 0}
+.m{min-width:0}.k1{width:24%}.k2{width:20%}.k3{width:92px}.k4{width:13%}.k5{width:17%}.m .c{width:84px;background-size:90% 4px}.m .ch{padding:6px 2px 0}
 .m:not(:has(tr:nth-child(12))){break-inside:avoid}.prov>div{padding:4px 0;grid-template-columns:110px 1fr}.prov code{font-size:.76em}
 .sheet{break-before:page;break-after:page}.sheet table{font-size:9pt}.sheet td,.sheet tbody th{height:44px;padding:3px 5px}
 .nt{min-width:0;font-size:8.5pt}.sg{min-width:80px}.sheet thead th{white-space:normal}

@@ -250,10 +250,8 @@ def evidence_lines(
     run = relative(context.run_dir, context.rootdir)
     policy = context.policy
     pinned = "pinned" if policy.gate_code_digest else "not pinned"
-    yield style.plain(
-        f"policy    {policy.name} v{policy.version} ({policy.signature.value}) · runner {context.runner.value} · "
-        f"gate code {pinned}"
-    )
+    yield style.plain(f"policy    {policy.name} v{policy.version} ({policy.signature.value})")
+    yield style.plain(f"runner    {context.runner.value} · gate code {pinned}")
     carried = [g for g in decision.gates if g.carried_from is not None]
     if carried:
         oldest = min(map(observed, carried))

@@ -449,7 +449,8 @@ def _nearest(view: View) -> Impact | None:
     share, key, judged = max(used, key=lambda u: u[0])
     m = judged.measurement
     assert judged.limit is not None
-    text = f"{m.name} {amount(m.value, m.unit)} is {share * 100:.0f} % of the way to its limit ({judged.limit.text()})"
+    how = "at its limit" if share == 1 else f"{share * 100:.0f} % of the way to its limit"
+    text = f"{m.name} {amount(m.value, m.unit)} is {how} ({judged.limit.text()})"
     return _impact(key, text)
 
 

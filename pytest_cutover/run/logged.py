@@ -135,7 +135,7 @@ def _signer(environ: Mapping[str, str], rootdir: Path, origin: str, say: Callabl
     signer, path = find_log_key(environ, rootdir, origin), rootdir / LOG_KEY
     if signer is None:
         if write_new_private(path, generate(KeyKind.ED25519)):
-            say(f"made {path}, the key of this machine's transparency log")
+            say(f"made {LOG_KEY}, the key of this machine's transparency log")
         signer = load_private_key(path)
     elif environ.get(LOG_KEY_VARIABLE):
         return signer

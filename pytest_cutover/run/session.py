@@ -192,7 +192,9 @@ def _start(config: pytest.Config, plan: str) -> GateRun:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    from pytest_cutover.report.fit import put
+
+    put([text], sys.stderr)
 
 
 def _check_phase(config: pytest.Config, policy: EffectivePolicy) -> None:

@@ -106,7 +106,7 @@ class Child:
         dropped = addopts(context.rootdir)
         kept = kept_options(dropped)
         for name in sorted(n for n in os.environ if n.startswith(("PYTHON", "PYTEST_"))):
-            say(f"supervised: {name} is not passed on")
+            say(f"supervised: {name} is not passed on to the gates")
         for option in (o for o in dropped if o not in kept):
             say(f"supervised: addopts {option} is not used")
         try:

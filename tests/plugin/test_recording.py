@@ -221,7 +221,7 @@ class TestSupervised:
         assert ran.code == 10
         assert [e["status"] for e in ran.events("run.exited")] == [11]
         assert ran.codes() >= {"limit.broken", "limit.unmeasured"}
-        assert "runner supervised" in ran.out
+        assert "runner    supervised" in ran.out
 
     def test_key_never_reaches_the_child(self, small: Project) -> None:
         """A gate looks for it in vain."""

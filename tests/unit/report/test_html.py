@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_cutover.model import Subject
 from pytest_cutover.report import html
 from tests.unit.report import samples
 from tests.unit.report.hostile import ATTACKS, hostile
@@ -173,6 +174,25 @@ class TestContent:
         assert "Nearest to its limit" in text
         assert "Valid until 2026-11-21 09:48:00 UTC" in text
         assert "What stands against it" not in text
+
+    def test_of_many_subjects_three_stand_at_the_top(self) -> None:
+        """And it says how many more there are, so that nobody takes three for all."""
+        subjects = tuple(Subject(f"part-{n}", {"sha256": f"{n}" * 64}) for n in range(5))
+        record = replace(samples.green().record, subjects=subjects)
+        text = page(replace(samples.green(), record=record)).text
+
+        assert "part-2 sha256:2222222222222222… and 2 more, under Provenance" in text
+        assert "more, under" not in page(samples.green()).text
+
+    def test_one_sample_is_one(self) -> None:
+        """Not `1 samples`."""
+        view = samples.shop()
+        gate = next(g for g in view.gates if g.judged.measurements)
+        judged = gate.judged.measurements[0]
+        one = replace(judged, measurement=replace(judged.measurement, samples=1))
+        shown = replace(gate, judged=replace(gate.judged, measurements=(one,)))
+
+        assert " 1 sample " in page(replace(view, gates=(shown,))).text
 
     def test_waivers_guards_and_obligations(self) -> None:
         """Only where there are any."""

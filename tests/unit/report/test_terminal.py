@@ -253,7 +253,7 @@ class TestEvidenceLines:
         """Key, end, command to verify, and that the sandbox opens nothing else."""
         text = self.lines(tmp_path)
 
-        assert "policy    shop v1 (unsigned) · runner in-process · gate code not pinned" in text
+        assert "policy    shop v1 (unsigned)\nrunner    in-process · gate code not pinned" in text
         assert "explain" not in text
         assert "until 2026-11-21 09:48:00 UTC · sandbox: counts nowhere else" in text
         assert "verify    cutover verify var/cutover/runs/r" in text

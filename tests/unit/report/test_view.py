@@ -135,6 +135,21 @@ class TestTopImpact:
         assert impact is not None
         assert "% of the way to its limit (at most" in impact.text
 
+    def test_what_is_at_its_limit(self) -> None:
+        """Not `100 % of the way`."""
+        events = [
+            journals.started(),
+            journals.collected("a"),
+            journals.gate_started("a"),
+            journals.gate_finished("a", journals.measurement(value="0.5")),
+            journals.finished(),
+        ]
+        record, policy = journals.record(events), journals.policy("a", limits={"a": {"latency": limit()}})
+        impact = view.top_impact(view.build(record, policy, decide(record, policy, NOW), samples.EVIDENCE))
+
+        assert impact is not None
+        assert impact.text == "latency 0.5 s is at its limit (at most 0.5 s)"
+
     @pytest.mark.parametrize(
         ("operator", "bounds", "value", "unit", "used"),
         [
@@ -269,6 +284,14 @@ class TestSheet:
     def test_a_gate_speaks_for_a_row_by_the_first_part_of_its_id_alone(self, key: str) -> None:
         """A word somewhere in an id must not tick `No key runs out`."""
         assert sheet._row_of(key) is None
+
+    @pytest.mark.parametrize("key", ["policies", "policy.signatures", "policies[prod]"])
+    def test_a_gate_about_policies_speaks_for_their_row(self, key: str) -> None:
+        """The shipped gate is called policy.signatures."""
+        row = sheet._row_of(key)
+
+        assert row is not None
+        assert sheet.ROWS[row - 1].question == "Every policy is signed"
 
     def test_every_gate_counts_somewhere(self) -> None:
         """Also one of a category that the sheet does not know."""
