@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
-from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.store.index import Index, build_index, write_index
-from pytest_cutover.store.layout import INDEX_LOCK, LATEST
-from pytest_cutover.store.putting import move_latest, newest_document
+from pytest_cutover.store.layout import INDEX_LOCK
+from pytest_cutover.store.putting import settle_latest
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -50,7 +49,7 @@ def run(options: Namespace) -> int:
         with store.exclusive(INDEX_LOCK):
             before, index = _made(options, store, now)
             write_index(store, index, signer)
-    moves = _moves_latest(store, write=not options.dry_run)
+    moves = settle_latest(store, write=not options.dry_run)
     if options.json:
         _print(options, store, before, index, moves)
     else:
@@ -62,20 +61,6 @@ def _made(options: Namespace, store: ObjectStore, now: datetime) -> tuple[Index 
     before = None if options.anew else _store.signed_before(store, options.trust, now)
     with _store.progress("indexed") as told:
         return before, build_index(store, before, now, progress=told)
-
-
-def _moves_latest(store: ObjectStore, *, write: bool) -> str | None:
-    """The run that `latest.json` moves to; None when it is there already."""
-    newest = newest_document(store)
-    try:
-        there: bytes | None = store.read(LATEST)[0]
-    except ObjectMissingError:
-        there = None
-    if newest is None or there == newest[1]:
-        return None
-    if write:
-        move_latest(store, *newest)
-    return newest[0].run_id
 
 
 def _print(

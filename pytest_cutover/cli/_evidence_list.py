@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.cli import _evidence, _store
+from pytest_cutover.cli.prune import number
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.store.document import read_document
@@ -27,7 +28,7 @@ def declare(parser: ArgumentParser) -> None:
     parser.epilog = "exit codes: 0 there are runs, 1 there are none, 2 unusable input, 64 usage"
     _store.add_store(parser)
     parser.add_argument("--environment", metavar="NAME", help="only runs of this environment")
-    parser.add_argument("-n", dest="number", metavar="N", type=int, help="at most so many")
+    parser.add_argument("-n", dest="number", metavar="N", type=number, help="at most so many")
     _store.add_json(parser)
 
 

@@ -37,7 +37,7 @@ def told(transfer: Transfer, where: str, more: dict[str, Any], *, as_json: bool)
         print(json.dumps(document | more, indent=1))
     else:
         _evidence.show(_lines(transfer, where))
-    return PROBLEMS if transfer.problems else DONE
+    return DONE if transfer.moved and not transfer.problems else PROBLEMS
 
 
 def _lines(transfer: Transfer, where: str) -> Iterator[str]:
@@ -50,6 +50,8 @@ def _lines(transfer: Transfer, where: str) -> Iterator[str]:
     )
     versions = " by version id" if any(each.version for each in transfer.moved) else ""
     yield f"read     {_store.counted(count, 'file')} back{versions}, every byte the same"
+    if not transfer.moved and not transfer.problems:
+        yield f"NOTHING  {where} holds no runs"
     for key, reason in transfer.problems[:SHOWN]:
         yield f"WRONG    {key}"
         yield f"  {reason}"

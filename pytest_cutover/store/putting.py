@@ -82,8 +82,16 @@ def take_out(store: ObjectStore, run_dir: Path) -> bool:
             return True
         if _is_indexed(store, run_id) or not _remove(store, there):
             return there != ours
-        _take_back_latest(store, data)
+        if settle_latest(store) is None:
+            _drop_latest(store, data)
     return True
+
+
+def _drop_latest(store: ObjectStore, data: bytes) -> None:
+    """Remove `latest.json` if it is this document; then the store has no run, unless one was put meanwhile."""
+    if store.read(LATEST)[0] == data:
+        store.delete(LATEST)
+        settle_latest(store)
 
 
 def _remove(store: ObjectStore, keys: Collection[str]) -> bool:
@@ -95,21 +103,6 @@ def _remove(store: ObjectStore, keys: Collection[str]) -> bool:
             if key.endswith(f"/{BUNDLE_FILE}"):
                 return False
     return True
-
-
-def _take_back_latest(store: ObjectStore, data: bytes) -> None:
-    """Move `latest.json` back, if it is this document, to the newest that is there."""
-    there, held = store.read(LATEST)
-    newest = newest_document(store)
-    if there != data:
-        return
-    if newest is not None:
-        store.write(LATEST, newest[1], expected=held.tag)
-        return
-    store.delete(LATEST)
-    newest = newest_document(store)  # somebody may have put the first one meanwhile
-    if newest is not None:
-        move_latest(store, *newest)
 
 
 def _is_indexed(store: ObjectStore, run_id: str) -> bool:
@@ -195,6 +188,36 @@ def move_latest(store: ObjectStore, document: EvidenceDocument, data: bytes) -> 
             continue
         return True
     raise EvidenceError(f"{store.where}/{LATEST} changes all the time", hint="put the run again")
+
+
+def settle_latest(store: ObjectStore, *, write: bool = True) -> str | None:
+    """Point `latest.json` to the newest document that is there; the run it moves to, None when it stays.
+
+    Unlike `move_latest` also back, from a document that is none of the store.
+
+    Raises:
+        ObjectConflictError: somebody else moved it meanwhile.
+    """
+    newest = newest_document(store)
+    expected: Absent | str = ABSENT
+    there = b""
+    with suppress(ObjectMissingError):
+        there, held = store.read(LATEST)
+        expected = held.tag
+    if newest is None or there == newest[1] or _is_newer(store, there, newest[0]):
+        return None
+    if write:
+        store.write(LATEST, newest[1], expected=expected)
+    return newest[0].run_id
+
+
+def _is_newer(store: ObjectStore, data: bytes, than: EvidenceDocument) -> bool:
+    """Whether these bytes are a newer document of the store: one that was put since the others were read."""
+    try:
+        document = read_document(data, LATEST)
+        return document.order > than.order and store.read(key_of(document.run_id, DOCUMENT))[0] == data
+    except EvidenceError:
+        return False
 
 
 def newest_document(store: ObjectStore) -> tuple[EvidenceDocument, bytes] | None:

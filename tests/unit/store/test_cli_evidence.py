@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pytest_cutover.cli import main
 from pytest_cutover.keys.trust import trust_entry, with_entry
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.store.document import build_document
 from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, POLICY_KEY
 from tests.unit.store.stores import (
@@ -255,6 +256,13 @@ class TestIndex:
         assert code == 2
         assert "--anew forgets what earlier indexes said" in indexed.err
         assert indexed("index", "--anew")[0] == 0
+        assert indexed("verify")[0] == 0
+
+    def test_latest_is_moved_back_from_a_run_that_is_not_there(self, indexed, folder):
+        (folder / "var/evidence/latest.json").write_bytes(build_document(files_at(7)))
+        assert indexed("verify")[0] == 1
+
+        assert f"latest   moved to {THIRD}\n" in indexed("index")[1]
         assert indexed("verify")[0] == 0
 
     def test_the_answer_as_json(self, cutover):

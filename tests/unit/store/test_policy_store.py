@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -85,6 +86,12 @@ class TestRetention:
             assert "expected until when to retain, got nothing" in capsys.readouterr().err
         assert cutover("upload", "here", "there", "--unprotected") == 0
         assert retained(tmp_path / "there") == {None}
+
+    def test_nothing_at_all_is_no_success(self, project, tmp_path, capsys):
+        shutil.rmtree(tmp_path / "here/history")
+
+        assert cutover("upload", "here", "there", "--for", "1d") == 1
+        assert "NOTHING  here holds no runs\n" in capsys.readouterr().out
 
     def test_of_several_environments_the_longest_holds(self, project, monkeypatch):
         project(

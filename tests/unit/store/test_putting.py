@@ -23,7 +23,7 @@ from pytest_cutover.objects.protocol import (
 )
 from pytest_cutover.store.document import build_document, read_document
 from pytest_cutover.store.index import index_runs
-from pytest_cutover.store.putting import put_run, put_set, take_out
+from pytest_cutover.store.putting import newest_document, put_run, put_set, settle_latest, take_out
 from tests.unit.evidence.runs import KEY
 from tests.unit.store.stores import LATER, checked, files_at, filled, run_at, trust
 
@@ -240,6 +240,46 @@ class TestLatest:
 
         assert not put.is_latest
         assert latest(store) == run_at(2).run_id
+
+
+class TestSettleLatest:
+    @pytest.fixture
+    def store(self, tmp_path):
+        return filled(tmp_path / "evidence", (0, 1))
+
+    def point(self, store, data):
+        (Path(store.where) / "latest.json").write_bytes(data)
+
+    def test_it_goes_forward_and_stays(self, store):
+        self.point(store, build_document(files_at(0)))
+
+        assert settle_latest(store, write=False) == run_at(1).run_id
+        assert latest(store) == run_at(0).run_id
+        assert settle_latest(store) == run_at(1).run_id
+        assert settle_latest(store) is None
+        assert latest(store) == run_at(1).run_id
+
+    @pytest.mark.parametrize("what", ["of no run that is there", "damaged", "gone"])
+    def test_it_goes_back_from_what_is_none_of_the_store(self, store, what):
+        """Nobody else would move it: it says that it is newer."""
+        data = build_document(files_at(7))
+        self.point(store, {"of no run that is there": data, "damaged": b"{", "gone": b""}[what])
+        if what == "gone":
+            (Path(store.where) / "latest.json").unlink()
+
+        assert settle_latest(store) == run_at(1).run_id
+        assert latest(store) == run_at(1).run_id
+
+    def test_a_run_that_is_put_meanwhile_counts(self, store, monkeypatch):
+        newest = newest_document(store)
+        put_set(store, files_at(7))
+        monkeypatch.setattr("pytest_cutover.store.putting.newest_document", lambda _: newest)
+
+        assert settle_latest(store) is None
+        assert latest(store) == run_at(7).run_id
+
+    def test_where_there_is_no_run_nothing_is_done(self, tmp_path):
+        assert settle_latest(FolderObjects(tmp_path)) is None
 
 
 def _put(path, number):
