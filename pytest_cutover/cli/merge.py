@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from pytest_cutover.model import Decision, SignerKind, rfc3339
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
 
     from pytest_cutover.fleet import FleetRecord
@@ -79,7 +80,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     from pytest_cutover import __version__
     from pytest_cutover.evidence.fleet import seal_fleet, shard_evidence
     from pytest_cutover.fleet import FleetRecord, decide_fleet
-    from pytest_cutover.keys.signer import current, load_signer
+    from pytest_cutover.keys.signer import load_signer
     from pytest_cutover.policy.load import load_policy
     from pytest_cutover.run.context import new_run_id, open_store
 
@@ -97,7 +98,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     if signer is not None:
         anchor.refuse_old(signer.keyid)
     log = None if signer is None else _open_log(loaded, anchor, now)
-    store = None if signer is None else open_store(loaded.profile.store, Path.cwd())
+    store = open_store(loaded.profile.store, Path.cwd())
     shards = tuple(shard_evidence(*given, anchor) for given in _evidence.shards(options.runs))
     fleet = FleetRecord(
         run_id=new_run_id(now),
@@ -113,16 +114,17 @@ def _merge(options: argparse.Namespace) -> _Merged:
     # Asked only now: a thousand shards take a while to verify, and may grow old meanwhile.
     decision = decide_fleet(fleet, policy, datetime.now(UTC))
     folder = Path(RUNS) / fleet.run_id
-    while True:
-        signer = None if signer is None else current(signer)
-        sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=signer)
+
+    def seal(key: Signer | None) -> bytes:
+        sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=key)
         _write(sealed, folder, options.report)
-        if log is not None and sealed.bundle is not None:
-            _log(log, sealed.bundle, folder)
-        # Rotated before the log had it: nobody would believe the old key's signature.
-        if signer is None or current(signer).keyid == signer.keyid:
-            break
-    if signer is not None and store is not None:
+        return sealed.bundle or b""
+
+    if signer is None:
+        seal(None)
+        return _Merged(fleet, decision, folder, None)
+    signer = _seal_logged(signer, seal, log, folder)
+    if store is not None:
         retain_for = None if loaded.profile.store is None else loaded.profile.store.retain_for
         _store(store, folder, fleet.environment, signer, anchor, retain_for)
     return _Merged(fleet, decision, folder, signer)
@@ -150,17 +152,23 @@ def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | N
     return log
 
 
-def _log(log: RunLog, bundle: bytes, folder: Path) -> None:
-    """Put the decision into the log; a bundle that is in none is taken away again."""
+def _seal_logged(signer: Signer, seal: Callable[[Signer], bytes], log: RunLog | None, folder: Path) -> Signer:
+    """Seal the decision and put it into the log; the key that did. A bundle that is in none is taken away again."""
     from pytest_cutover.evidence.inclusion import PROOF_FILE
     from pytest_cutover.files import write_atomic
+    from pytest_cutover.keys.signer import sign_logged
 
     try:
-        _, proof = log.prove(bundle)
-        write_atomic(folder / PROOF_FILE, proof)
+        (signer, _), proof = sign_logged(
+            signer, lambda key: (key, seal(key)), lambda made: None if log is None else log.prove(made[1])[1]
+        )
+        if proof is not None:
+            write_atomic(folder / PROOF_FILE, proof)
     except BaseException:
-        (folder / BUNDLE_FILE).unlink(missing_ok=True)
+        with suppress(OSError):
+            (folder / BUNDLE_FILE).unlink()
         raise
+    return signer
 
 
 def _store(

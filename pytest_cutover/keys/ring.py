@@ -9,8 +9,8 @@ verifiers believe. A rotation goes through these steps, each atomic, and goes on
 4. the rotation is logged; the log's size then is what no good signature of the old key can stand behind;
 5. the trust file puts the old key into grace with that size, and the old private key is removed.
 
-Nobody holds a lock while signing. Who signs logs it and then looks whether the key is still active (`sign_logged`):
-if it is, step 3 is yet to come, so the entry stands before the one of step 4; if not, he signs again.
+Nobody holds a lock while signing. Who signs logs it and then looks whether the key is still active
+(`signer.sign_logged`): if it is, step 3 is yet to come, so the entry stands before the one of step 4; if not, he signs again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import re
 import stat
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_cutover import strictjson
 from pytest_cutover.errors import AdapterError, ConfigError
@@ -49,20 +49,17 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from pytest_cutover.keys.signer import PemSigner, Signer
+    from pytest_cutover.keys.signer import PemSigner
     from pytest_cutover.keys.trusted import TrustedKey
     from pytest_cutover.keys.verifier import KeyKind
 
 RING_FILE = "ring.json"
 
 _ATTEMPTS = 20
-"""Rotations that one signature may meet; more is a loop somewhere."""
+"""Rotations that one reading of the key may meet; more is a loop somewhere."""
 
 _KEYID = re.compile(r"[0-9a-f]{64}")
 _HINT = "cutover keys new FOLDER --ring makes one"
-
-_Signed = TypeVar("_Signed")
-_Position = TypeVar("_Position")
 
 
 class KeyLog(Protocol):
@@ -262,25 +259,6 @@ class KeyRing:
         told = {"next": state.next, "leaving": state.leaving}
         document |= {name: keyid for name, keyid in told.items() if keyid is not None}
         write_atomic(self.folder / RING_FILE, f"{json.dumps(document, indent=1)}\n".encode(), mode=0o600)
-
-
-def sign_logged(
-    ring: KeyRing, sign: Callable[[Signer], _Signed], log: Callable[[_Signed], _Position]
-) -> tuple[_Signed, _Position]:
-    """What `sign` makes with the active key, and where `log` put it: surely before that key's rotation.
-
-    Both may be called again, when a rotation came in between; what was logged before is then superseded.
-
-    Raises:
-        AdapterError: that happened again and again.
-    """
-    for _ in range(_ATTEMPTS):
-        signer = ring.signer()
-        signed = sign(signer)
-        position = log(signed)
-        if ring.active() == signer.keyid:
-            return signed, position
-    raise AdapterError(f"{ring.folder}: the key was rotated {_ATTEMPTS} times while one thing was signed")
 
 
 def is_ring(path: Path) -> bool:

@@ -10,9 +10,9 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from pytest_cutover.errors import ConfigError
+from pytest_cutover.errors import AdapterError, ConfigError
 from pytest_cutover.files import write_atomic, write_new
 from pytest_cutover.keys.verifier import KeyKind, PublicKey, load_public_key
 from pytest_cutover.model import SignerKind
@@ -36,7 +36,13 @@ DEVELOPMENT_KEY = Path("var/cutover/keys/development.pem")
 MAX_KEY_BYTES = 65_536
 """A PEM key is under 1 kB; more is another file."""
 
+_ATTEMPTS = 20
+"""Rotations that one signature may meet; more is a loop somewhere."""
+
 _MAKE_ONE = "make a key with: cutover keys new PATH"
+
+_Signed = TypeVar("_Signed")
+_Logged = TypeVar("_Logged")
 
 
 class Signer(Protocol):
@@ -124,6 +130,28 @@ def current(signer: Signer) -> Signer:
     from pytest_cutover.keys.ring import KeyRing
 
     return KeyRing(signer.ring).signer()
+
+
+def sign_logged(
+    signer: Signer, sign: Callable[[Signer], _Signed], log: Callable[[_Signed], _Logged]
+) -> tuple[_Signed, _Logged]:
+    """What `sign` makes with the key to sign with now, and what `log` gave back for it: surely before its rotation.
+
+    Both may be called again, when a rotation came in between; what was logged before is then superseded.
+
+    Raises:
+        AdapterError: that happened again and again.
+        ConfigError: as `current`.
+    """
+    for _ in range(_ATTEMPTS):
+        now = current(signer)
+        signed = sign(now)
+        logged = log(signed)
+        if current(signer).keyid == now.keyid:
+            return signed, logged
+    raise AdapterError(
+        f"the key was rotated {_ATTEMPTS} times while one thing was signed", hint="what rotates it in a loop?"
+    )
 
 
 def is_key_set(environ: Mapping[str, str]) -> bool:

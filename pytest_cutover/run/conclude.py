@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
 from pytest_cutover.files import read_regular, write_atomic
-from pytest_cutover.keys.signer import current
+from pytest_cutover.keys.signer import current, sign_logged
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
@@ -80,34 +80,8 @@ def _judge(context: RunContext) -> Conclusion:
 
 def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
     """Write report and bundle, and put it into the log; if that fails the verdict is NO-GO, because nobody could check a GO."""
-    from pytest_cutover.evidence.seal import seal as make
-
-    kept: tuple[tuple[str, str], ...] = ()
     try:
-        if context.signer is not None:
-            context = replace(context, signer=current(context.signer))  # rotated since the run began
-        sealed = make(
-            events=conclusion.lines,
-            record=conclusion.record,
-            policy=context.policy,
-            policy_envelope=context.policy_envelope,
-            decision=conclusion.decision,
-            signer=context.signer,
-            waivers=context.waivers,
-            opened=None if context.opening is None else context.opening.evidence,
-        )
-        write_atomic(context.run_dir / "report.json", sealed.report)
-        if context.report is not None:
-            write_atomic(
-                context.rootdir / report_path(context.report, conclusion.decision.decided_at), sealed.report
-            )
-        # The bundle last: a folder with a bundle has everything the bundle speaks of.
-        if sealed.bundle is not None:
-            write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
-            kept = _log(context, sealed.bundle)
-    except _RotatedError:
-        take_back(conclusion, context)
-        return seal(conclusion, context)
+        kept = _write(conclusion, context)
     except _NotLoggedError as exc:
         take_back(conclusion, context)
         return seal(add_problem(context, Reason.LOG_UNAVAILABLE, str(exc)), replace(context, log=None))
@@ -123,29 +97,63 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
     return replace(conclusion, sealed=True, kept=kept)
 
 
-class _RotatedError(Exception):
-    """The key was rotated before the log had what it signed, so that nobody would believe the signature."""
-
-
 class _NotLoggedError(Exception):
     """The log did not take the decision."""
 
 
-def _log(context: RunContext, bundle: bytes) -> tuple[tuple[str, str], ...]:
-    """Put the decision into its log, and the proof beside the bundle; where that is.
+def _write(conclusion: Conclusion, context: RunContext) -> tuple[tuple[str, str], ...]:
+    """Write the evidence and log the decision, with a key that was active until the log had it; where that is."""
+    if context.signer is None:
+        _files(conclusion, context)
+        return ()
+    _, logged = sign_logged(
+        context.signer,
+        lambda signer: _files(conclusion, replace(context, signer=signer)),
+        lambda bundle: _log(context, bundle),
+    )
+    if logged is None or context.log is None:
+        return ()
+    index, proof = logged
+    write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
+    return (("log", f"entry {index} of {context.log.head.origin}"),)
+
+
+def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
+    """Write report and bundle; the bundle."""
+    from pytest_cutover.evidence.seal import seal as make
+
+    sealed = make(
+        events=conclusion.lines,
+        record=conclusion.record,
+        policy=context.policy,
+        policy_envelope=context.policy_envelope,
+        decision=conclusion.decision,
+        signer=context.signer,
+        waivers=context.waivers,
+        opened=None if context.opening is None else context.opening.evidence,
+    )
+    write_atomic(context.run_dir / "report.json", sealed.report)
+    if context.report is not None:
+        write_atomic(
+            context.rootdir / report_path(context.report, conclusion.decision.decided_at), sealed.report
+        )
+    # The bundle last: a folder with a bundle has everything the bundle speaks of.
+    if sealed.bundle is not None:
+        write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
+    return sealed.bundle
+
+
+def _log(context: RunContext, bundle: bytes | None) -> tuple[int, bytes] | None:
+    """Put the decision into its log, if it has one; the index and the proof.
 
     After the files, so that the log holds nothing that is nowhere; without its proof the bundle admits nothing.
     """
-    if context.log is None:
-        return ()
+    if context.log is None or bundle is None:
+        return None
     try:
-        index, proof = context.log.prove(bundle)
+        return context.log.prove(bundle)
     except CutoverError as exc:
         raise _NotLoggedError(str(exc)) from exc
-    if context.signer is not None and current(context.signer).keyid != context.signer.keyid:
-        raise _RotatedError
-    write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
-    return (("log", f"entry {index} of {context.log.head.origin}"),)
 
 
 def _store(sealed: Conclusion, context: RunContext) -> Conclusion:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.keys.position import LogPosition
-from pytest_cutover.keys.ring import KeyRing, sign_logged
-from pytest_cutover.keys.signer import load_private_key
+from pytest_cutover.keys.ring import KeyRing
+from pytest_cutover.keys.signer import load_private_key, sign_logged
 from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.tlog.entry import EntryKind, LogEntry
@@ -74,7 +74,7 @@ def work(folder: Path, name: str) -> None:
             made.append(signed)
             return int(signed["index"])
 
-        good, _ = sign_logged(ring, sign, put)
+        good, _ = sign_logged(ring.signer(), sign, put)
         kept.append(good)
         for signed in made:
             print(json.dumps({**signed, "good": signed is good}), flush=True)

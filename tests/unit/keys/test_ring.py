@@ -13,8 +13,8 @@ import pytest
 from pytest_cutover.errors import AdapterError, ConfigError
 from pytest_cutover.keys import ring as ring_module
 from pytest_cutover.keys.position import LogPosition
-from pytest_cutover.keys.ring import KeyRing, is_ring, retire, revoke, sign_logged
-from pytest_cutover.keys.signer import current, load_private_key, load_signer
+from pytest_cutover.keys.ring import KeyRing, is_ring, retire, revoke
+from pytest_cutover.keys.signer import current, load_private_key, load_signer, sign_logged
 from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.keys.trusted import KeyState
 from pytest_cutover.keys.verifier import KeyKind
@@ -251,7 +251,7 @@ class TestSignLogged:
                 ringed.rotate()
             return signer.keyid
 
-        signed, position = sign_logged(ringed.ring, sign, ringed.log.put)
+        signed, position = sign_logged(ringed.ring.signer(), sign, ringed.log.put)
 
         assert signed == ringed.ring.active() != old
         assert ringed.log.entries[position] == signed
@@ -265,12 +265,12 @@ class TestSignLogged:
                 ringed.rotate()
             return ringed.log.put(signed)
 
-        signed, _ = sign_logged(ringed.ring, lambda signer: signer.keyid, log)
+        signed, _ = sign_logged(ringed.ring.signer(), lambda signer: signer.keyid, log)
 
         assert signed != old
 
     def test_without_one_it_is_signed_once(self, ringed: Ringed) -> None:
-        sign_logged(ringed.ring, lambda signer: signer.keyid, ringed.log.put)
+        sign_logged(ringed.ring.signer(), lambda signer: signer.keyid, ringed.log.put)
 
         assert ringed.log.entries == [ringed.ring.active()]
 
@@ -280,7 +280,7 @@ class TestSignLogged:
             return signer.keyid
 
         with pytest.raises(AdapterError, match="rotated 20 times while one thing was signed"):
-            sign_logged(ringed.ring, sign, ringed.log.put)
+            sign_logged(ringed.ring.signer(), sign, ringed.log.put)
 
 
 class TestRevokeAndRetire:

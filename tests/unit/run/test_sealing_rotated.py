@@ -7,14 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.evidence.seal import BUNDLE_FILE
+from pytest_cutover.files import write_atomic
 from pytest_cutover.model import LogHead, Verdict
 from pytest_cutover.reasons import Reason
+from pytest_cutover.run import conclude
 from pytest_cutover.run.conclude import judge, seal
 from tests.unit.keys.rings import Ringed
 from tests.unit.run.test_conclude import run_in
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 
 @dataclass
@@ -64,6 +68,36 @@ class TestSeal:
         assert bundle == log.bundles[-1]
         assert signers(log.bundles[-1]) == {ringed.ring.active()}
         assert signers(log.bundles[0]) != signers(log.bundles[-1])
+
+    def test_without_a_log_it_is_sealed_anew_too(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ringed = Ringed(tmp_path / "keys")
+        ringed.folder.mkdir()
+        ringed.begin()
+        written: list[bytes] = []
+
+        def rotate_once(path: Path, data: bytes) -> None:
+            write_atomic(path, data)
+            if path.name == BUNDLE_FILE and not written:
+                ringed.rotate()
+            written.append(data)
+
+        monkeypatch.setattr(conclude, "write_atomic", rotate_once)
+        context = run_in(tmp_path, signer=ringed.ring.signer())
+        found = seal(judge(context), context)
+
+        assert found.sealed
+        assert signers((context.run_dir / BUNDLE_FILE).read_bytes()) == {ringed.ring.active()}
+
+    def test_rotations_without_end_are_no_go(self, tmp_path: Path) -> None:
+        _, log, found, bundle = sealed(tmp_path, 99)
+
+        assert len(log.bundles) == 20
+        assert not found.sealed
+        assert found.decision.verdict is Verdict.NO_GO
+        assert found.decision.findings[0].reason is Reason.EVIDENCE_NOT_WRITTEN
+        assert bundle is None
 
     def test_a_ring_that_is_gone_is_no_go(self, tmp_path: Path) -> None:
         ringed = Ringed(tmp_path / "keys")
