@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_cutover.obligation import Owed
     from pytest_cutover.waiver import BoundGuard, GivenWaiver
 
-_ADDED = frozenset({"waiver_persons", "shards", "log", "sections"})
+_ADDED = frozenset({"waiver_persons", "shards", "log", "sections", "cosignatures"})
 """Fields that format 1 did not have at first: not there, they are what they were then. No waiver counts, no fleet, no log."""
 
 SECTIONS = ("judges", "perf", "perf_judge", "canary")
@@ -333,6 +333,7 @@ class EffectivePolicy:
     waiver_persons: int | None = None  # who must sign a waiver; None: no waiver counts
     shards: tuple[str, ...] | int | None = None  # that a fleet's decision needs; None: there is no fleet
     log: str | None = None  # the origin of the transparency log every signed decision goes into
+    cosignatures: int = 0  # of witnesses that know the log, without which a decision in it counts for nothing
     sections: tuple[str, ...] = ()  # of the evidence document that gates have to provide
 
     def limits_for(self, info: GateInfo) -> dict[str, Limit]:
@@ -372,6 +373,7 @@ class EffectivePolicy:
             **added,
             **self._shards_json(),
             **({} if self.log is None else {"log": self.log}),
+            **({} if not self.cosignatures else {"cosignatures": self.cosignatures}),
             **({"sections": list(self.sections)} if self.sections else {}),
         }
 
@@ -409,6 +411,8 @@ class EffectivePolicy:
             fields["shards"] = _shards(fields["shards"])
         if not isinstance(fields.get("log", ""), str):
             raise TypeError("log is the origin of a log")
+        if type(fields.get("cosignatures", 0)) is not int or fields.get("cosignatures", 0) < 0:
+            raise TypeError("cosignatures is a number")
         if "sections" in fields:
             fields["sections"] = _names(fields["sections"], "sections are names")
         return cls(**fields)

@@ -167,7 +167,7 @@ def _checkpoint(options: argparse.Namespace) -> int:
     log = asked_log(LogChoice.of(options))
     signed = log.signed_checkpoint()[1]
     if options.witness:
-        from pytest_cutover.cli._post import post
+        from pytest_cutover.sources.post import post
         from pytest_cutover.tlog.witness_client import cosign
 
         known = witness_keys(anchor(options.trust), datetime.now(UTC), log.origin)

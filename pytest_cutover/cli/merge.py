@@ -132,22 +132,12 @@ def _merge(options: argparse.Namespace) -> _Merged:
 
 def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | None:
     """The transparency log that the policy names, if it names one; it must continue what earlier runs saw."""
-    policy, place = loaded.effective, loaded.profile.log_place
-    if policy.log is None or place is None:
+    if loaded.effective.log is None:
         return None
-    from pytest_cutover.run.logged import open_run_log
+    from pytest_cutover.run.logged import open_policy_log
 
-    log = open_run_log(
-        place,
-        policy.log,
-        Path.cwd(),
-        os.environ,
-        anchor,
-        environment=policy.environment,
-        now=now,
-        say=_say,
-    )
-    if log.rewritten is not None:
+    log = open_policy_log(loaded, Path.cwd(), os.environ, anchor, now=now, say=_say)
+    if log is not None and log.rewritten is not None:
         raise VerificationError(log.rewritten, hint="cutover log audit says more")
     return log
 

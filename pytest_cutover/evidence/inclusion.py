@@ -73,6 +73,8 @@ def verify_logged(
     if found.decision is None:
         return found
     problems = [problem] if problem is not None else list(_held_against(found, position, anchor))
+    if proof is not None and position is not None:
+        problems += _uncosigned(found, proof, position, anchor)
     return replace(found, problems=(*found.problems, *problems), position=position)
 
 
@@ -192,6 +194,24 @@ def _held_against(
             f"and is said to be entry {position.index} of {position.origin}"
         )
         yield EvidenceProblem(ProblemCode.LOG_PROOF, message, PROOF_FILE)
+
+
+def _uncosigned(
+    found: Verification, proof: bytes, position: LogPosition, anchor: Anchor
+) -> Iterator[EvidenceProblem]:
+    """That fewer witnesses cosigned what a decision is in than its policy asks for."""
+    judged, claims = found.report or found.fleet, found.decision
+    wanted = 0 if judged is None else judged.policy.cosignatures
+    if not wanted or claims is None:
+        return
+    from pytest_cutover.tlog.known import witness_keys
+    from pytest_cutover.tlog.proof import cosigners, parse_proof
+
+    known = witness_keys(anchor, claims.decided_at, position.origin)
+    try:
+        cosigners(parse_proof(proof).checkpoint, known, wanted, where="the proof")
+    except EvidenceError as exc:
+        yield EvidenceProblem(ProblemCode.LOG_UNPROVEN, str(exc), PROOF_FILE)
 
 
 def _wanted_logs(named: str | None, claims: DecisionClaims, anchor: Anchor) -> list[str]:

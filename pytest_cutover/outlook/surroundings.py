@@ -122,8 +122,8 @@ class Surroundings:
 
     def _log(self) -> str | None:
         """The transparency log that a decision would go into; its place is not asked."""
-        origin, place = self.loaded.effective.log, self.loaded.profile.log_place
-        if origin is None or place is None:
+        origin, rule = self.loaded.effective.log, self.loaded.profile.log
+        if origin is None or rule is None:
             return None
         from pytest_cutover.run.logged import find_log_key
 
@@ -132,8 +132,23 @@ class Surroundings:
         except ConfigError as exc:
             self._stop(f"the key of the log: {exc}", exc.hint)
             return None
-        self.facts.append(("log", f"{origin} in {place}"))
+        self.facts.append(("log", f"{origin} in {rule.place}"))
+        self._witnesses(origin)
         return origin
+
+    def _witnesses(self, origin: str) -> None:
+        """Whether the trust file knows as many witnesses as have to cosign; none of them is asked."""
+        wanted = self.loaded.effective.cosignatures
+        if not wanted or self.anchor is None:
+            return
+        from pytest_cutover.tlog.known import witness_keys
+
+        known = {key.name for key in witness_keys(self.anchor, self.now, origin)}
+        if len(known) < wanted:
+            self._stop(
+                f"cosignatures wanted: {wanted}, witnesses of {origin} that {self.anchor.where} knows: {len(known)}",
+                'list their keys with the role "witness" and their names as origin',
+            )
 
     def _development_key(self) -> SignerKind:
         path = self.rootdir / DEVELOPMENT_KEY

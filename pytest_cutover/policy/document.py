@@ -46,6 +46,9 @@ REGION_PATTERN = r"^[a-z0-9-]+$"
 ENDPOINT_PATTERN = r"^https?://[^/@?#\s]+/?$"
 """The address of a server, without credentials."""
 
+WITNESS_PATTERN = r"^https?://[^@?#\s]+$"
+"""The address of a witness: a server and perhaps a path, without credentials."""
+
 MAX_RETENTION_DAYS = 36_525
 """A century: whoever asks for more has added a digit, and nobody could take it back."""
 
@@ -323,6 +326,15 @@ class Log(Model):
     place: Trimmed = Field(
         default="var/cutover/log",
         description="Where the log is kept: a folder, relative to the project, or s3://bucket/prefix.",
+    )
+    witnesses: Annotated[
+        tuple[Annotated[str, Field(pattern=WITNESS_PATTERN, max_length=400)], ...], Field(strict=False)
+    ] = Field(
+        default=(), description="Addresses of witnesses; each is asked to cosign what a decision is in."
+    )
+    cosignatures: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=0,
+        description="So many witnesses of the trust file have to have cosigned; without them a decision counts for nothing.",
     )
 
 

@@ -31,6 +31,20 @@ def check_environments(root: Node) -> Iterator[Issue]:
         yield from _subjects(environment)
         yield from _change(environment)
         yield from _program(environment.at("guards", "command"))
+        yield from _witnesses(environment)
+
+
+def _witnesses(environment: Node) -> Iterator[Issue]:
+    asked, wanted = environment.at("log", "witnesses"), environment.at("log", "cosignatures")
+    yield from duplicates(asked, "a witness counts once")
+    if wanted is None or not is_number(wanted.value):
+        return
+    there = sum(1 for _ in environment.items("log", "witnesses"))
+    if wanted.value > there:
+        message = f"cosignatures wanted: {wanted.value}, witnesses asked: {there}: every run would be NO-GO"
+        yield mistake(
+            wanted, message, "list the addresses of as many witnesses, or ask for fewer cosignatures"
+        )
 
 
 def _settings(holder: Node) -> Iterator[Issue]:

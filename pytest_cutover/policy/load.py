@@ -51,6 +51,14 @@ class GuardRule:
 
 
 @dataclass(frozen=True, slots=True)
+class LogRule:
+    """Where the transparency log is kept, and the addresses of the witnesses that are asked to cosign it."""
+
+    place: str
+    witnesses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRule:
     """Where evidence is put, and how long it is kept as it is from then on, at least; None: until somebody locks it."""
 
@@ -68,7 +76,7 @@ class Profile:
     subjects: tuple[SubjectRule, ...]
     change_git: str | None = None  # the range of commits that is released
     guards: GuardRule | None = None
-    log_place: str | None = None  # where the transparency log is kept
+    log: LogRule | None = None
     store: StoreRule | None = None
 
 
@@ -231,7 +239,7 @@ def _profile(environment: Environment) -> Profile:
         tuple(rules),
         None if environment.change is None else environment.change.git,
         None if guards is None else GuardRule(guards.command, float(guards.timeout_s)),
-        None if environment.log is None else environment.log.place,
+        None if environment.log is None else LogRule(environment.log.place, environment.log.witnesses),
         store_rule(environment),
     )
 

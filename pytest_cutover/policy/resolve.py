@@ -124,6 +124,7 @@ def resolve(
         shards=_shards(document, plan, environment),
         waiver_persons=settings["waiver_persons"],
         log=None if log is None else log.origin,
+        cosignatures=0 if log is None else log.cosignatures,
         sections=document.plans[plan].sections,
     )
     left_out = {_requirement(e).gate: None for e in document.plans[plan].requires}

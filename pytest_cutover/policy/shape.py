@@ -17,6 +17,7 @@ from pytest_cutover.policy.document import (
     REGION_PATTERN,
     SHA256_PATTERN,
     TRIMMED_PATTERN,
+    WITNESS_PATTERN,
     Change,
     Document,
     Environment,
@@ -96,6 +97,10 @@ _PATTERN_HINTS = {
     ENDPOINT_PATTERN: (
         "the address of a server such as https://s3.example.org",
         "begin with http:// or https://; credentials come from the environment",
+    ),
+    WITNESS_PATTERN: (
+        "the address of a witness such as https://witness.example.org",
+        "begin with http:// or https://; a witness asks for no credentials",
     ),
     REGION_PATTERN: ("a region such as eu-central-1", "use small letters, digits and dashes"),
 }

@@ -89,7 +89,7 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
         ("plan", policy.plan if policy.plan == policy.phase else f"{policy.plan} (phase {policy.phase})"),
         ("environment", f"{policy.environment}{kind}"),
         *([] if policy.shards is None else [("shards", _shards(policy.shards))]),
-        *([] if policy.log is None else [("log", f"{policy.log} in {loaded.profile.log_place}")]),
+        *([] if policy.log is None else [("log", _log(loaded))]),
         *([] if loaded.profile.store is None else [("store", _store(loaded.profile.store))]),
         *([("sections", ", ".join(policy.sections))] if policy.sections else []),
         ("signature", f"{report.state.value.upper()}: {report.detail}"),
@@ -99,6 +99,17 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
     if report.hint:
         rows.append(("", f"hint: {report.hint}"))
     return rows
+
+
+def _log(loaded: LoadedPolicy) -> str:
+    policy, rule = loaded.effective, loaded.profile.log
+    place = "" if rule is None else f" in {rule.place}"
+    asked = f", asking {', '.join(rule.witnesses)}" if rule is not None and rule.witnesses else ""
+    return (
+        f"{policy.log}{place}"
+        + (f", {policy.cosignatures} cosignatures" if policy.cosignatures else "")
+        + asked
+    )
 
 
 def _store(rule: StoreRule) -> str:

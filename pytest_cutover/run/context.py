@@ -139,20 +139,10 @@ def prepare(
         options.waivers or listed(environ.get("CUTOVER_WAIVERS")), rootdir, anchor, now
     )
     log = None
-    place = loaded.profile.log_place if signer is not None and policy.shards is None else None
-    if policy.log is not None and place is not None:
-        from pytest_cutover.run.logged import open_run_log
+    if policy.log is not None and signer is not None and policy.shards is None:
+        from pytest_cutover.run.logged import open_policy_log
 
-        log = open_run_log(
-            place,
-            policy.log,
-            rootdir,
-            environ,
-            anchor,
-            environment=policy.environment,
-            now=now,
-            say=say,
-        )
+        log = open_policy_log(loaded, rootdir, environ, anchor, now=now, say=say)
     authors = find_authors(options.authors, environ, loaded.profile.change_git, rootdir) if waivers else []
     run_id = new_run_id(now)
     context = RunContext(

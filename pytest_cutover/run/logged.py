@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.keys.signer import PemSigner
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.policy.load import LoadedPolicy
     from pytest_cutover.tlog.note import Verifier
+    from pytest_cutover.tlog.witness_client import Witnesses
 
 LOG_KEY_VARIABLE = "CUTOVER_KEY_LOG"
 
@@ -49,6 +51,9 @@ class RunLog:
     head: LogHead
     rewritten: str | None
     """Why it does not continue the log that an earlier decision was put into."""
+
+    witnesses: Witnesses | None = None
+    """Who has to cosign it; None: nobody is asked."""
 
     def prove(self, bundle: bytes) -> tuple[int, bytes]:
         """Append the decision in a bundle, and before it what it rests on; its index, and the `.tlog-proof` that it is there.
@@ -64,7 +69,8 @@ class RunLog:
         entries = [*self._behind(claims), decision]
         appended = self.log.append(entries, pinned=[pinned])
         index = appended.first + len(entries) - 1
-        return index, self.log.prove(index, signed=appended.signed)
+        signed = appended.signed if self.witnesses is None else self.witnesses.cosigned(self.log)
+        return index, self.log.prove(index, signed=signed)
 
     def _behind(self, claims: DecisionClaims) -> Iterator[bytes]:
         """The entries of what a decision rests on, but for those that the newest tile holds already."""
@@ -74,6 +80,36 @@ class RunLog:
         for kind, digest, name, environment in documents_behind(claims):
             if (kind, digest) not in there:
                 yield LogEntry(kind, digest, claims.decided_at, entry_name(name), environment).to_bytes()
+
+
+def open_policy_log(
+    loaded: LoadedPolicy,
+    rootdir: Path,
+    environ: Mapping[str, str],
+    anchor: Anchor | None,
+    *,
+    now: datetime,
+    say: Callable[[str], None],
+) -> RunLog | None:
+    """The log that a policy names, with the witnesses it names; None: it names none.
+
+    Raises:
+        CutoverError: as `open_run_log`.
+    """
+    policy, rule = loaded.effective, loaded.profile.log
+    if policy.log is None or rule is None:
+        return None
+    log = open_run_log(
+        *(rule.place, policy.log, rootdir, environ, anchor), environment=policy.environment, now=now, say=say
+    )
+    if not rule.witnesses and not policy.cosignatures:
+        return log
+    from pytest_cutover.sources.post import post
+    from pytest_cutover.tlog.known import witness_keys
+    from pytest_cutover.tlog.witness_client import Witnesses
+
+    known = () if anchor is None else witness_keys(anchor, now, policy.log)
+    return replace(log, witnesses=Witnesses(rule.witnesses, known, policy.cosignatures, post))
 
 
 def open_run_log(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_cutover.errors import AdapterError, EvidenceError
+from pytest_cutover.errors import AdapterError, EvidenceError, VerificationError
+from pytest_cutover.objects.protocol import ObjectConflictError
 from pytest_cutover.tlog.checkpoint import covering, parse_checkpoint
 from pytest_cutover.tlog.note import Note, parse_note, verify_note
+from pytest_cutover.tlog.proof import cosigners
 from pytest_cutover.tlog.witness import Request
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     Post = Callable[[str, bytes], tuple[int, bytes]]
     """Sends a body to a URL and gives back status and body; raises AdapterError when there is no answer."""
 
+_ROUNDS = 5
 _SIZE = re.compile(rb"(0|[1-9][0-9]{0,18})\n")
 
 
@@ -32,12 +37,56 @@ def cosign(log: Log, urls: Sequence[str], known: Sequence[CosignatureVerifier], 
     """
     checkpoint, signed = log.signed_checkpoint()
     for url in urls:
-        note = parse_note(signed)
-        new = _ask(log, url, checkpoint, signed, known, post)
-        added = {(s.name, s.key_id) for s in new.signatures}
-        kept = tuple(s for s in note.signatures if (s.name, s.key_id) not in added)
-        signed = Note(note.text, (*kept, *new.signatures)).to_bytes()
+        signed = _added(signed, _ask(log, url, checkpoint, signed, known, post))
     return log.add_cosignatures(signed)
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """The addresses of witnesses, the keys that count as witnesses', and how many of them have to cosign."""
+
+    urls: tuple[str, ...]
+    known: tuple[CosignatureVerifier, ...]
+    wanted: int
+    post: Post
+
+    def cosigned(self, log: Log) -> bytes:
+        """The newest checkpoint with the cosignatures of those who give one; the log keeps them, too.
+
+        A witness that has seen a newer checkpoint refuses an older one: while the log grows, all are asked again.
+
+        Raises:
+            CutoverError: fewer cosigned than wanted; the message says why each did not.
+        """
+        for _ in range(_ROUNDS):
+            checkpoint, signed = log.signed_checkpoint()
+            refusals: list[str] = []
+            for url in self.urls:
+                try:
+                    signed = _added(signed, _ask(log, url, checkpoint, signed, self.known, self.post))
+                except (AdapterError, EvidenceError) as exc:
+                    refusals.append(str(exc))
+            with suppress(ObjectConflictError):
+                log.add_cosignatures(signed)
+            try:
+                cosigners(signed, self.known, self.wanted)
+            except VerificationError as exc:
+                why = "; ".join([str(exc), *refusals])
+                if log.checkpoint() == checkpoint:
+                    break
+            else:
+                return signed
+        raise VerificationError(
+            why, hint="a release waits for its witnesses: are they running, and trusted as such?"
+        )
+
+
+def _added(signed: bytes, new: Note) -> bytes:
+    """A signed checkpoint with further signatures; the newer one of a key stays."""
+    note = parse_note(signed)
+    added = {(s.name, s.key_id) for s in new.signatures}
+    kept = tuple(s for s in note.signatures if (s.name, s.key_id) not in added)
+    return Note(note.text, (*kept, *new.signatures)).to_bytes()
 
 
 def _ask(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,7 @@ from tests.false_go.harness import (
 from tests.false_go.projects.bases import GREEN, ONE_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ORIGIN = "log.example.org/shop"
@@ -318,3 +320,120 @@ def test_a_policy_without_a_log_does_not_get_around_the_trust_file_s(project: Lo
     assert project.run().exit == 0
 
     assert "log.unproven" in project.refusal()
+
+
+# -- witnesses ----------------------------------------------------------------------------------
+
+
+@dataclass
+class Witnessed:
+    """A logged project whose policy asks for the cosignature of a witness that is a process of its own."""
+
+    project: Logged
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def sign(self, *urls: str, cosignatures: int = 1) -> None:
+        log = {"origin": ORIGIN, "place": "log", "witnesses": list(urls), "cosignatures": cosignatures}
+        self.project.sign(policy(log))
+
+    def trust_another(self) -> None:
+        """Know the witness's key under the name of another."""
+        trust = self.project.keys.trust
+        trust.write_text(trust.read_text().replace("w.example", "other.example"))
+
+
+@pytest.fixture
+def witnessed(project: Logged, tmp_path: Path) -> Iterator[Witnessed]:
+    """As it stands: GO, logged, cosigned and admitted."""
+    keys = project.keys
+    arguments = (
+        "--name",
+        "witness",
+        "--role",
+        "witness",
+        "--origin",
+        "w.example",
+        "--trust",
+        str(keys.trust),
+    )
+    made = cutover(tmp_path, keys, "keys", "new", "w.pem", *arguments)
+    assert made.returncode == 0, made.stderr
+    command = [sys.executable, "-P", "-m", "pytest_cutover", "serve", "--follow-stdin"]
+    command += [
+        "--witness",
+        "w.example",
+        "--witness-key",
+        str(tmp_path / "w.pem"),
+        "--trust",
+        str(keys.trust),
+    ]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        out = Witnessed(project, f"{json.loads(process.stdout.readline())['url']}/witness", process)
+        out.sign(out.url)
+        yield out
+        process.kill()
+
+
+@pytest.mark.parametrize("mode", BOTH, ids=lambda m: m.value)
+def test_a_cosigned_go_is_admitted(mode: Mode, witnessed: Witnessed) -> None:
+    for _ in range(2):
+        seen = witnessed.project.run(mode)
+        assert (seen.exit, seen.verdicts) == (0, ("GO",)), seen.summary()
+    assert witnessed.project.admits()
+    assert b"\n\xe2\x80\x94 w.example " in (witnessed.project.runs()[-1] / PROOF).read_bytes()
+
+
+def is_down(witnessed: Witnessed) -> None:
+    witnessed.process.kill()
+    witnessed.process.wait()
+
+
+def is_nobody(witnessed: Witnessed) -> None:
+    witnessed.trust_another()
+
+
+def is_one_of_two(witnessed: Witnessed) -> None:
+    witnessed.sign(witnessed.url, f"{witnessed.url}/again", cosignatures=2)
+
+
+def has_seen_another_history(witnessed: Witnessed) -> None:
+    """Whoever holds the log's key shows the witness one log, and the project another."""
+    assert witnessed.project.run().exit == 0
+    shutil.rmtree(witnessed.project.log)
+    shutil.rmtree(witnessed.project.root / RUNS)
+
+
+@pytest.mark.parametrize(
+    ("meddle", "mode"),
+    [
+        (is_down, Mode.ALONE),
+        (is_down, Mode.SUPERVISED),
+        (is_nobody, Mode.ALONE),
+        (is_one_of_two, Mode.SUPERVISED),
+        (has_seen_another_history, Mode.ALONE),
+    ],
+    ids=lambda v: getattr(v, "__name__", None) or v.value,
+)
+def test_without_its_witnesses_there_is_no_go(
+    meddle: Callable[[Witnessed], None], mode: Mode, witnessed: Witnessed
+) -> None:
+    meddle(witnessed)
+    seen = witnessed.project.run(mode)
+
+    assert (seen.exit, seen.verdicts) == (11, ("NO-GO",)), seen.summary()
+    assert "log.unavailable" in seen.codes
+    assert not witnessed.project.admits()
+
+
+def test_a_go_without_the_cosignature_admits_nothing(witnessed: Witnessed) -> None:
+    """The cosignature is taken out of the proof, as one would who set the log back since."""
+    assert witnessed.project.run().exit == 0
+    path = witnessed.project.runs()[-1] / PROOF
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(line for line in lines if b" w.example " not in line))
+
+    assert "log.unproven" in witnessed.project.refusal()

@@ -304,6 +304,17 @@ class TestTrust:
 
         assert self.notes(project) == []
 
+    @pytest.mark.parametrize(("known", "weights"), [(1, set()), (0, {"unproven"})])
+    def test_as_many_witnesses_as_have_to_cosign_are_trusted(self, project, known, weights):
+        log = {"witnesses": ["https://w.example"], "cosignatures": 1}
+        repolicy(project, environments={"sandbox": {"sandbox": True, "log": log}})
+        witnesses = [keyed(project, "w", "witness", origin="w.example")][:known]
+        self.trust(project, keyed(project, "ci", "decision"), *witnesses)
+
+        matters = checked(project, "--trust", "trust.json", "--key", "ci.pem")["matters"]
+        about = [m for m in matters if "cosignatures wanted: 1" in m["message"]]
+        assert {m["weight"] for m in about} == weights
+
     def waived(self, project, expires):
         """A waiver that counts until then."""
         sandbox = {

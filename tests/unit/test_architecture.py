@@ -108,6 +108,7 @@ MAY_IMPORT = {
         "record",
         "redact",
         "run",
+        "tlog",
     },
     "run": VOCABULARY
     | {"files", "redact", "phases", "marker", "gate", "fixtures", "readings"}

@@ -88,6 +88,7 @@ class Run:
     shards: tuple[str, ...] | int | None = None
     log: LogHead | None = None  # as the run saw it when it began
     wanted_log: str | None = None  # the policy's
+    cosignatures: int = 0
 
     def events(self) -> list[bytes]:
         at = rfc3339(self.decided_at - timedelta(seconds=10))
@@ -196,6 +197,7 @@ class Run:
             development_key=True,
             shards=self.shards,
             log=self.wanted_log,
+            cosignatures=self.cosignatures,
         )
 
     def record(self) -> RunRecord:

@@ -14,15 +14,18 @@ from pytest_cutover.evidence.problems import ProblemCode as P
 from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.model import LOCAL_LOG, LogHead, Verdict
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.tlog.cosignature import CosignatureSigner
 from pytest_cutover.tlog.log import Log
-from pytest_cutover.tlog.note import NoteSigner
+from pytest_cutover.tlog.note import Note, NoteSigner, parse_note
 from tests.unit.evidence.fleets import sealed_fleet
 from tests.unit.evidence.runs import KEY, NOW, SHA, TRUSTED_POLICY_KEY, Run, anchor, sealed, signer, trusted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from pytest_cutover.keys.signer import PemSigner
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.keys.trusted import TrustedKey
 
@@ -234,3 +237,70 @@ class TestBelongsIntoALog:
         bundle, report = sealed_fleet()
 
         assert belongs_into_a_log(bundle, report[:-40])
+
+
+class TestCosignatures:
+    """A policy can ask for witnesses, so that one who holds the log's key alone cannot rewrite it."""
+
+    WITNESSED = Run(log=EMPTY, wanted_log=ORIGIN, cosignatures=1)
+    KEYS = tuple(signer() for _ in range(2))
+
+    def proof(
+        self, folder: Path, *names: str, keys: Sequence[PemSigner] = KEYS, run: Run = WITNESSED
+    ) -> bytes:
+        bundle, _ = sealed(run)
+        logged = Logged(folder)
+        entry = logged_entry(bundle, run.run_id, run.environment, NOW)
+        appended = logged.log.append([entry])
+        note = parse_note(appended.signed)
+        cosigned = tuple(
+            CosignatureSigner(name, key).sign(note.text, NOW) for name, key in zip(names, keys, strict=False)
+        )
+        return logged.log.prove(0, signed=Note(note.text, (*note.signatures, *cosigned)).to_bytes())
+
+    def trust(self, **changes: object) -> Anchor:
+        fields = {"roles": frozenset({"witness"}), "origin": "w.example", "name": "w"} | changes
+        return trust(log_key(), trusted(self.KEYS[0], **fields))
+
+    def test_with_as_many_it_is_valid(self, tmp_path: Path) -> None:
+        assert codes(self.WITNESSED, self.proof(tmp_path, "w.example"), self.trust()) == set()
+
+    def test_with_fewer_it_proves_nothing(self, tmp_path: Path) -> None:
+        assert codes(self.WITNESSED, self.proof(tmp_path), self.trust()) == {P.LOG_UNPROVEN}
+        two = replace(self.WITNESSED, cosignatures=2)
+        assert codes(two, self.proof(tmp_path / "two", "w.example", run=two), self.trust()) == {
+            P.LOG_UNPROVEN
+        }
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"roles": frozenset({"log"})},
+            {"origin": "other.example"},
+            {"state": KeyState.REVOKED},
+            {"not_before": NOW + timedelta(days=1)},
+            {"not_after": NOW - timedelta(days=1)},
+        ],
+        ids=["another role", "another name", "revoked", "not yet", "no more"],
+    )
+    def test_of_one_who_is_no_witness_it_counts_for_nothing(
+        self, changes: dict[str, object], tmp_path: Path
+    ) -> None:
+        found = codes(self.WITNESSED, self.proof(tmp_path, "w.example"), self.trust(**changes))
+
+        assert found == {P.LOG_UNPROVEN}
+
+    def test_the_log_is_not_its_own_witness(self, tmp_path: Path) -> None:
+        proof = self.proof(tmp_path, "w.example", keys=[LOG_KEY])
+        own = trusted(LOG_KEY, roles=frozenset({"witness"}), origin="w.example", name="w")
+
+        assert codes(self.WITNESSED, proof, trust(log_key(), own)) == {P.LOG_UNPROVEN}
+
+    def test_a_cosignature_that_does_not_fit_is_none(self, tmp_path: Path) -> None:
+        proof = self.proof(tmp_path, "w.example")
+        head, _, line = proof.rstrip(b"\n").rpartition(b" ")
+        spoilt = (
+            head + b" " + line[:-6] + (b"AAAA" if line[-6:-2] != b"AAAA" else b"BBBB") + line[-2:] + b"\n"
+        )
+
+        assert P.LOG_UNPROVEN in codes(self.WITNESSED, spoilt, self.trust())

@@ -72,6 +72,8 @@ REFUSED: list[tuple[Sequence[str | int], Any, Sequence[str | int], str, str]] = 
     ((*PROD, "subjects", 0), {"name": "x", "command": [" "]}, (*PROD, "subjects", 0, "command", 0), "expected a program, got an empty text", "program's name"),
     (("name",), "a\x1b[2Jb", ("name",), r"expected plain text, got the control character U\+001B", "remove it"),
     (("limits", "app.ready", "x\x9by"), {"equals": 1}, ("limits", "app.ready"), r"control character U\+009B", "remove it"),
+    ((*PROD, "log"), {"witnesses": ["https://w"], "cosignatures": 2}, (*PROD, "log", "cosignatures"), "cosignatures wanted: 2, witnesses asked: 1: every run would be NO-GO", "list the addresses"),
+    ((*PROD, "log"), {"witnesses": ["https://w", "https://w"]}, (*PROD, "log", "witnesses"), "got the text 'https://w' 2 times", "counts once"),
 ]  # fmt: skip
 
 NOTED: list[tuple[Sequence[str | int], Any, Sequence[str | int], str, str]] = [

@@ -96,6 +96,8 @@ REFUSED: list[tuple[Sequence[str | int], Any, str, str]] = [
     ((*PROD, "store"), {"retention": {"days": 365250}}, "expected at most 36525 days, got 365250", "a century"),
     ((*PROD, "store"), {"retention": {"days": 1, "mode": "GOVERNANCE"}}, "expected one of 'COMPLIANCE', got the text 'GOVERNANCE'", "COMPLIANCE"),
     ((*PROD, "log"), {"origin": "a b"}, "expected the name of a log, without blanks and plus signs, got the text 'a b'", "checkpoints"),
+    ((*PROD, "log"), {"witnesses": ["w.example"]}, "expected the address of a witness such as .*, got the text 'w.example'", "begin with http"),
+    ((*PROD, "log"), {"witnesses": ["https://w"], "cosignatures": -1}, "expected at least 0, got -1", ""),
     ((*PROD, "change"), {}, "expected the key 'git', got none", "range of commits"),
     ((*PROD, "guards"), {}, "expected the key 'command', got none", '"command": '),
 ]  # fmt: skip

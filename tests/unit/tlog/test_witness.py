@@ -18,7 +18,7 @@ from pytest_cutover.tlog.cosignature import CosignatureSigner
 from pytest_cutover.tlog.note import Note, NoteSignature, NoteVerifier, parse_note, sign_note, verify_note
 from pytest_cutover.tlog.proof import verify_proof
 from pytest_cutover.tlog.witness import Request, Witness, parse_request
-from pytest_cutover.tlog.witness_client import cosign
+from pytest_cutover.tlog.witness_client import Witnesses, cosign
 from tests.unit.tlog.logs import ORIGIN, OTHER, entries, entry, log_of, signer
 
 NOW = datetime(2026, 11, 21, 18, 30, tzinfo=UTC)
@@ -338,3 +338,87 @@ class TestClient:
         with pytest.raises(ObjectConflictError, match="has grown"):
             log.add_cosignatures(signed)
         assert log.checkpoint().size == 4
+
+
+class TestWitnesses:
+    """What a run asks for: so many cosignatures, from whoever answers."""
+
+    @pytest.fixture
+    def three(self, tmp_path):
+        """Three witnesses, the last of which is not trusted as one, and who is asked."""
+        keys = [
+            CosignatureSigner(f"w{n}", load_private_pem(generate(KeyKind.ED25519), where="w"))
+            for n in range(3)
+        ]
+        there = [
+            Witness(FolderObjects(tmp_path / str(n)), key, [signer().verifier], Clock())
+            for n, key in enumerate(keys)
+        ]
+        return there, tuple(k.verifier for k in keys[:2])
+
+    def test_those_who_answer_are_enough(self, three):
+        there, known = three
+        log = log_of(3)
+        signed = Witnesses(("x/0", "x/1"), known, 2, posted(*there)).cosigned(log)
+
+        done = verify_proof(
+            log.prove(2, signed=signed), entry(2), [signer().verifier], witnesses=known, threshold=2
+        )
+        assert done.witnesses == ("w0", "w1")
+        assert log.signed_checkpoint()[1] == signed
+
+    @pytest.mark.parametrize(
+        ("urls", "wanted", "said"),
+        [
+            (("x/0", "x/9"), 2, "got 1; x/9: no answer"),
+            (("x/0", "x/2"), 2, "got 1; x/2: "),
+            (("x/0", "x/0"), 2, "got 1"),
+            ((), 1, "got 0"),
+        ],
+        ids=["one is down", "one is not trusted", "one asked twice", "nobody is asked"],
+    )
+    def test_fewer_are_not(self, three, urls, wanted, said):
+        there, known = three
+        ask = posted(*there)
+
+        def post(url, body):
+            if "/9/" in url:
+                raise AdapterError("x/9: no answer")
+            return ask(url, body)
+
+        with pytest.raises(VerificationError) as caught:
+            Witnesses(urls, known, wanted, post).cosigned(log_of(3))
+        assert said in str(caught.value)
+
+    def test_one_that_is_down_is_no_matter_when_it_is_not_needed(self, three):
+        there, known = three
+
+        def post(url, body):
+            if "/1/" in url:
+                raise AdapterError("no answer")
+            return posted(*there)(url, body)
+
+        signed = Witnesses(("x/1", "x/0"), known, 1, post).cosigned(log_of(3))
+        assert [s.name for s in parse_note(signed).signatures] == [ORIGIN, "w0"]
+
+    def test_a_log_that_grows_meanwhile_is_cosigned_as_it_is_then(self, three):
+        there, known = three
+        log, grown = log_of(3), []
+
+        def post(url, body):
+            if not grown:
+                grown.append(log.append([b"another writer's"]))
+                there[0].add_checkpoint(request(log, 0))
+            return posted(*there)(url, body)
+
+        signed = Witnesses(("x/0",), known, 1, post).cosigned(log)
+        assert parse_checkpoint(signed)[0].size == 4
+
+    def test_a_witness_that_has_seen_another_history_is_heard(self, three):
+        there, known = three
+        fork = log_of()
+        fork.append([b"another", *entries(1, 9)])
+        cosign(fork, ["x/0"], known, posted(*there))
+
+        with pytest.raises(VerificationError, match="the witness has seen more"):
+            Witnesses(("x/0",), known, 1, posted(*there)).cosigned(log_of(3))
