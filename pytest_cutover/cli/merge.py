@@ -176,7 +176,7 @@ def _store(
     try:
         keep_run(store, folder, environment, signer, anchor, retain_for=retain_for)
     except BaseException:
-        if take_out(store, folder):
+        if take_out(store, folder, retained=retain_for is not None):
             (folder / BUNDLE_FILE).unlink(missing_ok=True)
         raise
 

@@ -179,12 +179,12 @@ def _store(sealed: Conclusion, context: RunContext) -> Conclusion:
             retain_for=context.retain_for,
         )
     except BaseException as exc:  # whatever it was: two verdicts of one run must not be left behind
-        if not take_out(store, context.run_dir):
-            return kept
+        why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
+        if not take_out(store, context.run_dir, retained=context.retain_for is not None):
+            return replace(kept, kept=(*kept.kept, ("note", f"after it was stored: {why}")))
         take_back(sealed, context)
         if isinstance(exc, KeyboardInterrupt):
             return unsealed(sealed, Reason.RUN_INTERRUPTED, "interrupted while the evidence was stored")
-        why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
         return seal(add_problem(context, Reason.EVIDENCE_NOT_STORED, why), context)
     return kept
 

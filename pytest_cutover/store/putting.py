@@ -66,22 +66,24 @@ def put_run(store: ObjectStore, run_dir: Path) -> Put:
     return put_set(store, read_set(run_dir))
 
 
-def take_out(store: ObjectStore, run_dir: Path) -> bool:
+def take_out(store: ObjectStore, run_dir: Path, *, retained: bool = False) -> bool:
     """Remove what an attempt to put that run left, as far as the store lets it: half a set may not pass for evidence.
 
-    False: it stays, put whole, as the index names it or as the store may not let it go. What another run of that
-    id left is not removed.
+    False: it stays, put whole (and `retained`, where that was asked for), as the index names it or as the store does not
+    let it go. What another run of that id left is not removed.
     """
     with suppress(EvidenceError, AdapterError):
         files = read_set(run_dir)
         data = build_document(files)
         run_id = read_document(data, DOCUMENT).run_id
         ours = {key_of(run_id, name): content for name, content in (files | {DOCUMENT: data}).items()}
-        there = {key: store.read(key)[0] for key in store.keys(key_of(run_id, ""))}
+        found = {key: store.read(key) for key in store.keys(key_of(run_id, ""))}
+        there = {key: content for key, (content, _) in found.items()}
         if there.items() - ours.items():
             return True
         if _is_indexed(store, run_id) or not _remove(store, there):
-            return there != ours
+            is_kept = not retained or all(held.retain_until is not None for _, held in found.values())
+            return there != ours or not is_kept
         if settle_latest(store) is None:
             _drop_latest(store, data)
     return True

@@ -17,7 +17,7 @@ from pytest_cutover.errors import AdapterError
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.objects.folder import FolderObjects
-from pytest_cutover.objects.protocol import ABSENT, ObjectMissingError
+from pytest_cutover.objects.protocol import ABSENT, ObjectLockedError, ObjectMissingError
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.conclude import (
     Conclusion,
@@ -420,6 +420,30 @@ class TestStore:
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
         assert self.stored(context) is None
 
+    @pytest.mark.parametrize("left", range(3))
+    def test_nor_where_it_cannot_be_removed_either(
+        self, context: RunContext, left: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As with credentials that may neither retain nor remove: that the store has it is not enough."""
+        context = replace(context, retain_for=timedelta(days=30))
+        assert context.store is not None
+        retain, calls = context.store.retain, [left]
+
+        def refused(key: str, until: datetime) -> Any:
+            calls[0] -= 1
+            if calls[0] < 0:
+                raise AdapterError("AccessDenied")
+            return retain(key, until)
+
+        def locked(_: str) -> None:
+            raise ObjectLockedError("AccessDenied")
+
+        monkeypatch.setattr(context.store, "retain", refused)
+        monkeypatch.setattr(context.store, "delete", locked)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+
     def test_where_the_index_does_not_verify_nothing_is_retained_or_left(self, context: RunContext) -> None:
         context = replace(context, retain_for=timedelta(days=30))
         assert context.store is not None
@@ -442,4 +466,5 @@ class TestStore:
         conclusion = seal_unless_told(judge(context), context, [])
 
         assert conclusion.decision.verdict is Verdict.GO
+        assert conclusion.kept[-1] == ("note", "after it was stored: down")
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
