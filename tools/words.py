@@ -266,6 +266,7 @@ PROBLEMS: dict[ProblemCode, str] = {
     ProblemCode.SIGNATURE_ROTATED: "Give the proof of the log (`.tlog-proof`) that stands beside the bundle; else run again with the key that is active now.",
     ProblemCode.SIGNATURE_RETIRED: "Run again with the key that is active now.",
     ProblemCode.SIGNATURE_REVOKED: "Refuse the evidence, whatever it says: somebody else may hold the key. Run again with the key that is active now.",
+    ProblemCode.SIGNATURE_PERSONS: "A run signs with one key: ask for several persons in the roles `policy` and `waiver`. Where `decision` asks for one, say in the trust file whose the key is (`person`).",
     ProblemCode.MANIFEST_MISSING: _NOT_OURS,
     ProblemCode.MANIFEST_MISMATCH: _NOT_OURS,
     ProblemCode.STATEMENT_MALFORMED: _WRITER,

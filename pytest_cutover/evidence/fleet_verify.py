@@ -23,7 +23,7 @@ from pytest_cutover.evidence.fleet import (
     shard_evidence,
 )
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
-from pytest_cutover.evidence.verify import Verification, Verifier, told
+from pytest_cutover.evidence.verify import ROLE, Verification, Verifier, told
 from pytest_cutover.fleet import decide_fleet
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ class FleetVerifier(Verifier):
         except VerificationError as exc:
             self.problem(ProblemCode.FLEET_SIGNATURE, str(exc), where)
             return
+        shortfall = self.anchor.shortfall(ROLE, signers)
+        if shortfall is not None:
+            self.problem(ProblemCode.FLEET_SIGNATURE, shortfall, where)
         claims = read_decision(read_statement(envelope.payload))
         for key in signers:
             refused = self.refused(key, claims)

@@ -62,6 +62,11 @@ class ProblemCode(Enum):
     SIGNATURE_RETIRED = ("signature.retired", "The key that signed is retired: it counts for nothing.")
     SIGNATURE_REVOKED = ("signature.revoked", "The key that signed was revoked: it counts for nothing.")
 
+    SIGNATURE_PERSONS = (
+        "signature.persons",
+        "Fewer persons signed the decision than the trust file asks for.",
+    )
+
     # -- the set of envelopes
     MANIFEST_MISSING = ("manifest.missing", "The last line is not the signed list of all other lines.")
     MANIFEST_MISMATCH = (

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 _TOLERANCE = timedelta(seconds=5)
 """How far two honest clocks may be apart before a decision counts as made in the future."""
 
+ROLE = "decision"
 _NAMES = {
     statements.TEST_RESULT: "test result",
     statements.GATE_EVIDENCE: "gate evidence",
@@ -303,6 +304,10 @@ class Verifier:
             self.problem(code, str(exc), line.where)
             return False
         self.signers.update((key.keyid, key) for key in signed)
+        # Statement by statement: two persons who each signed another one have not signed the same.
+        shortfall = self.anchor.shortfall(ROLE, signed)
+        if shortfall is not None:
+            self.problem(ProblemCode.SIGNATURE_PERSONS, shortfall, line.where)
         return True
 
     # -- the statements
@@ -353,7 +358,7 @@ class Verifier:
         """Why the key may not have signed that decision; None: it may."""
         refusal = self.anchor.refusal(
             key.keyid,
-            role="decision",
+            role=ROLE,
             environment=claims.environment,
             at=claims.decided_at,
             position=self.position,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.keys.trusted import TrustedKey
 
 LOG = "log.example.org/cutover"
 BEFORE, AFTER = LogPosition(LOG, 4), LogPosition(LOG, 5)
@@ -125,6 +126,49 @@ class TestDecisionKey:
         assert verify_shards(fleet, given, trust, BEFORE) == []
         for position in (None, AFTER, ELSEWHERE):
             assert {p.code for p in verify_shards(fleet, given, trust, position)} == {P.FLEET_SHARD}
+
+
+class TestPersons:
+    """The trust file says how many persons it takes to decide."""
+
+    ADA = trusted(KEY, person="Ada")
+    GRACE = trusted(SECOND, person="Grace", name="second")
+
+    def asked(self, signers: Any, *keys: TrustedKey) -> set[P]:
+        trust = replace(anchor(*keys, TRUSTED_POLICY_KEY), thresholds={"decision": 2})
+        return {p.code for p in verify_bundle(*sealed(key=signers), trust).problems}
+
+    def test_two_sign_each_statement(self) -> None:
+        assert self.asked([KEY, SECOND], self.ADA, self.GRACE) == set()
+
+    @pytest.mark.parametrize("person", ["Ada", " ada", None])
+    def test_one_person_does_not_stand_for_two(self, person: str | None) -> None:
+        assert self.asked(KEY, self.ADA, self.GRACE) == {P.SIGNATURE_PERSONS}
+        same = replace(self.GRACE, person=person)
+        assert self.asked([KEY, SECOND], self.ADA, same) == {P.SIGNATURE_PERSONS}
+
+    def test_nor_two_who_each_signed_something_else(self) -> None:
+        bundle, report = sealed()
+        other, _ = sealed(key=SECOND)
+        first, *rest = bundle.splitlines(keepends=True)
+        mixed = b"".join([first, other.splitlines(keepends=True)[1], *rest[1:]])
+        trust = replace(anchor(self.ADA, self.GRACE, TRUSTED_POLICY_KEY), thresholds={"decision": 2})
+
+        assert P.SIGNATURE_PERSONS in {p.code for p in verify_bundle(mixed, report, trust).problems}
+
+    def test_nothing_is_admitted_by_one(self) -> None:
+        trust = replace(anchor(self.ADA, TRUSTED_POLICY_KEY), thresholds={"decision": 2})
+        candidate = Candidate("run", lambda: BUNDLE, lambda: REPORT)
+
+        assert not admit(Question("sha256", SHA, "production", NOW), [candidate], trust).is_admitted
+
+    def test_of_a_shard_too(self) -> None:
+        bundle, report = sealed_fleet(key=[KEY, SECOND])
+        trust = replace(anchor(self.ADA, self.GRACE, TRUSTED_POLICY_KEY), thresholds={"decision": 2})
+        found = verify_bundle(bundle, report, trust)
+
+        assert {p.code for p in found.problems} == {P.FLEET_SIGNATURE}
+        assert "expected signatures of 2 persons in role decision, got 1 (Ada)" in found.problems[0].message
 
 
 class TestPolicyKey:
