@@ -49,8 +49,8 @@ def declare(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Upload; 0 all of it is there, 1 not."""
     now = datetime.now(UTC)
-    until = _until(options, now)
     source, target = _store.opened(options.source), _policy_store.open_place(options.target)
+    until = _until(options, now)
     with _store.progress("uploaded") as told:
         moved = upload(source, target, retain_until=until, now=now, progress=told)
     file = options.manifest or MANIFESTS / f"{now:%Y%m%dT%H%M%SZ}.json"

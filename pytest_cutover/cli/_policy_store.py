@@ -38,8 +38,9 @@ def store_rule_of(place: str) -> StoreRule | None:
     Raises:
         ConfigError: the policy cannot be read, or names several servers for that place.
     """
-    path = Path(os.environ.get("CUTOVER_POLICY") or "configs/policy.json")
-    if not path.exists() and "CUTOVER_POLICY" not in os.environ:
+    given = os.environ.get("CUTOVER_POLICY")
+    path = Path(given or "configs/policy.json")
+    if not given and not _is_there(path):
         return None
     from pytest_cutover.policy.load import StoreRule, read_policy
 
@@ -54,6 +55,17 @@ def store_rule_of(place: str) -> StoreRule | None:
         )
     spans = [rule.retain_for for rule in found if rule.retain_for is not None]
     return StoreRule(place, *servers.pop(), max(spans, default=None))
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is something, readable or not."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass  # the error of reading it says more
+    return True
 
 
 def _rules(document: Document, place: str) -> Iterator[StoreRule]:

@@ -32,6 +32,18 @@ def check_environments(root: Node) -> Iterator[Issue]:
         yield from _change(environment)
         yield from _program(environment.at("guards", "command"))
         yield from _witnesses(environment)
+        yield from _store(environment)
+
+
+def _store(environment: Node) -> Iterator[Issue]:
+    place = environment.at("store", "place")
+    if place is not None and str(place.value).startswith("s3://"):
+        return
+    for name in ("endpoint", "region"):
+        value = environment.at("store", name)
+        if value is not None:
+            hint = 'write the place as "s3://bucket/prefix", or leave this out'
+            yield mistake(value, f"expected no {name} where evidence is kept in a folder, got one", hint)
 
 
 def _witnesses(environment: Node) -> Iterator[Issue]:

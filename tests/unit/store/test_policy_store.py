@@ -87,6 +87,12 @@ class TestRetention:
         assert cutover("upload", "here", "there", "--unprotected") == 0
         assert retained(tmp_path / "there") == {None}
 
+    @pytest.mark.parametrize("there", ["a\0b", " ", "gs://bucket"])
+    def test_what_is_no_place_is_said(self, project, there):
+        project(prod={"place": "there", "retention": {"days": 30}})
+
+        assert cutover("upload", "here", there) == 2
+
     def test_nothing_at_all_is_no_success(self, project, tmp_path, capsys):
         shutil.rmtree(tmp_path / "here/history")
 
@@ -104,6 +110,10 @@ class TestRetention:
 
     def test_a_policy_that_cannot_be_read_is_no_leave_to_keep_less(self, project, tmp_path, monkeypatch):
         (tmp_path / "configs/policy.json").write_text("{")
+        assert cutover("upload", "here", "there", "--unprotected") == 2
+
+        (tmp_path / "configs/policy.json").unlink()
+        (tmp_path / "configs/policy.json").symlink_to("nowhere")
         assert cutover("upload", "here", "there", "--unprotected") == 2
 
         monkeypatch.setenv("CUTOVER_POLICY", "nowhere.json")
