@@ -57,9 +57,7 @@ def folder_of(options: argparse.Namespace) -> Path:
     """
     folder = Path(options.runs)
     if not folder.is_dir():
-        said = (
-            "is not a folder of runs" if os.path.lexists(folder) else "is not there: nothing was run here yet"
-        )
+        said = "is not a folder of runs" if os.path.lexists(folder) else "is not there: nothing was run yet"
         raise ConfigError(f"{folder} {said}", hint="give a folder of runs, or ask where pytest ran")
     return folder
 

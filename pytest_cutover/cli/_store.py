@@ -126,7 +126,7 @@ def anchor(option: str | None) -> Anchor | None:
     """
     from pytest_cutover.keys.trust import find_anchor
 
-    return find_anchor(option, os.environ, Path.cwd())
+    return find_anchor(option, os.environ, Path())
 
 
 def signed_before(store: ObjectStore, trust: str | None, now: datetime) -> Index | None:

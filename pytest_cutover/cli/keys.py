@@ -35,6 +35,7 @@ from pytest_cutover.keys.trust import (
     with_entry,
 )
 from pytest_cutover.keys.verifier import KeyKind, PublicKey, load_public_key
+from pytest_cutover.report.fit import put
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -217,7 +218,7 @@ def _new(options: argparse.Namespace) -> PublicKey:
         raise ConfigError(f"{path} is already there", hint="choose another name; keys are never overwritten")
     signer = load_private_key(path)
     write_atomic(public, signer.public_pem())
-    print(f"made {path} (private, keep it) and {public}; key id {signer.keyid}", file=sys.stderr)
+    put([f"made {path} (private, keep it) and {public}; key id {signer.keyid}"], sys.stderr)
     return signer.public
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.cli import Parser, _evidence
 from pytest_cutover.errors import VerificationError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, Sealed
-from pytest_cutover.model import Decision, SignerKind, rfc3339
+from pytest_cutover.model import Decision, ExitCode, SignerKind, rfc3339
 
 if TYPE_CHECKING:
     import argparse
@@ -237,6 +237,8 @@ def _lines(merged: _Merged) -> Iterator[str]:
         yield f"evidence  {merged.folder / REPORT_FILE}: UNSIGNED, admits nothing (no signing key)"
         return
     kind = "development key" if merged.signer.kind is SignerKind.DEVELOPMENT else "key"
-    yield f"evidence  {merged.folder}: signed with {kind} {merged.signer.keyid[:12]}"
-    yield f"valid     until {rfc3339(decision.expires_at)}"
+    yield f"evidence  {merged.folder}"
+    yield f"signed    with {kind} {merged.signer.keyid[:12]}"
+    if decision.exit_code is ExitCode.GO:
+        yield f"valid     until {decision.expires_at:%Y-%m-%d %H:%M:%S} UTC"
     yield f"verify    cutover verify {merged.folder}"

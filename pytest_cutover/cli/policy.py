@@ -62,7 +62,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _action(actions: argparse._SubParsersAction[Parser], name: str, text: str) -> Parser:
     action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-    action.add_argument("file", metavar="FILE", type=Path, help="the policy, such as configs/policy.json")
+    if name == "sign":
+        action.add_argument("file", metavar="FILE", type=Path, help="the policy, such as configs/policy.json")
+    else:
+        action.add_argument(
+            "file",
+            metavar="FILE",
+            type=Path,
+            nargs="?",
+            default=Path(os.environ.get("CUTOVER_POLICY") or "configs/policy.json"),
+            help="the policy; default: CUTOVER_POLICY, then configs/policy.json",
+        )
     return action
 
 

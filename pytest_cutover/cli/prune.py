@@ -34,7 +34,7 @@ def run(argv: Sequence[str]) -> int:
     """Take runs away, or say which; 0 done, 2 some could not be taken away."""
     options = _parser().parse_args(argv)
     runs = _folder(options.runs)
-    anchor = find_anchor(options.trust, os.environ, Path.cwd())
+    anchor = find_anchor(options.trust, os.environ, Path())
     found = [_facts(runs, name, anchor) for name in _names(runs)]
     limits = Limits(options.keep, options.older_than)
     choice = choose(found, limits, datetime.now(UTC), _showing(runs, found, anchor))
@@ -94,7 +94,8 @@ def _folder(name: str) -> Path:
     except (OSError, ValueError, RuntimeError):
         folder = None
     if folder is None or not folder.is_dir():
-        raise ConfigError(f"{name} is not a folder of runs", hint="give one, or run this where pytest ran")
+        said = "is not a folder of runs" if os.path.lexists(name) else "is not there: nothing was run yet"
+        raise ConfigError(f"{name} {said}", hint="give a folder of runs, or ask where pytest ran")
     return folder
 
 

@@ -299,10 +299,14 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _guard_text(guard: Guard) -> str:
-    settings = ", ".join(f"{k} {v}" for k, v in guard.settings.items())
+    settings = ", ".join(f"{k} {_setting(v)}" for k, v in guard.settings.items())
     due = guard.obligation
     later = "" if due is None else f"; {due.gate} green within {due.within_s} s"
     return f"{guard.name} ({guard.kind.value}): {settings}{later}"
+
+
+def _setting(value: object) -> str:
+    return ", ".join(f"{k}={v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
 def _digests(subject: Subject) -> str:

@@ -157,7 +157,7 @@ def _facts(
     required = [r.gate for r in policy.requires]
     others = len(collection.gates) - sum(g.info.id in required for g in collection.gates)
     more = f", and {others} that the plan does not require" if others else ""
-    yield "gates", f"{sum(r in ids for r in required)} of {len(required)} required ones collected{more}"
+    yield "gates", f"{sum(r in ids for r in required)} of {len(required)} required collected{more}"
     limits = {(o.gate.info.key, name) for o in outlooks for name in policy.limits_for(o.gate.info)}
     in_source = {(o.gate.info.key, m.name) for o in outlooks for m in o.measures if m.seen is None}
     seen = {(o.gate.info.key, m.name) for o in outlooks for m in o.measures if m.seen is not None}

@@ -112,7 +112,7 @@ def _targets(name: str, environment: Node) -> Iterator[Issue]:
             continue
         if target.value == EMBEDDED:
             if name != SANDBOX:
-                hint = "it starts this project's own sandbox service, which tells nothing about others"
+                hint = "give the address of the system; 'embedded' starts this project's own sandbox service"
                 yield mistake(target, f"expected an address, got {EMBEDDED!r} outside of the sandbox", hint)
             continue
         yield from _address(target)

@@ -107,7 +107,7 @@ def opened(
     if not chosen:
         say(f"open: nothing is carried, every gate runs: none of run {run_id} is green and fresh enough")
         return context
-    say(f"open: {len(chosen)} of {total} gates are carried from run {run_id}, {found.claims.verdict.value}")
+    say(f"open: carried from run {run_id}, {found.claims.verdict.value}: {len(chosen)} of {total} gates")
     gates = tuple(lines[nodeid] for nodeid in chosen)
     opening = Opening(found.folder, run_id, found.record.nonce, found.evidence, gates)
     return replace(context, opening=opening)
@@ -126,7 +126,9 @@ def _nothing_is_open(found: _Found, policy: EffectivePolicy, now: datetime) -> C
     claims = found.claims
     stands = claims.is_go and claims.expires_at > now
     until = (
-        f", and its {claims.verdict.value} stands until {claims.expires_at:%H:%M:%S} UTC" if stands else ""
+        f", and its {claims.verdict.value} stands until {claims.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        if stands
+        else ""
     )
     return ConfigError(
         f"nothing is open: every gate of run {claims.run_id} is green and fresh{until}",

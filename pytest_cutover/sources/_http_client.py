@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -101,13 +102,13 @@ class Client:
         except httpx.TimeoutException as exc:
             raise RequestFailedError("timeout", "no complete answer in time") from exc
         except (httpx.ConnectError, httpx.ProxyError) as exc:
-            raise RequestFailedError("tls" if _is_tls(exc) else "unreachable", str(exc)) from exc
+            raise RequestFailedError("tls" if _is_tls(exc) else "unreachable", _words(exc)) from exc
         except httpx.LocalProtocolError:  # its text may hold the value of a header
             raise ValueError("not a request that can be sent (malformed method or header)") from None
         except httpx.RemoteProtocolError as exc:
             raise RequestFailedError("protocol", str(exc)) from exc
         except httpx.TransportError as exc:
-            raise RequestFailedError("unreachable", f"{type(exc).__name__}: {exc}") from exc
+            raise RequestFailedError("unreachable", f"{type(exc).__name__}: {_words(exc)}") from exc
         finally:
             _deadline.reset(token)
 
@@ -131,6 +132,11 @@ class Client:
 
 def _left(deadline: float) -> float:
     return max(deadline - time.monotonic(), 0.001)
+
+
+def _words(exc: Exception) -> str:
+    """What an error of the network says, without its number."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(exc))
 
 
 def _is_tls(exc: BaseException | None) -> bool:

@@ -78,7 +78,7 @@ class TestReady:
 
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout.startswith("READY to be run\npreflight → sandbox\n")
-        assert "3 of 3 required ones collected" in done.stdout
+        assert "3 of 3 required collected" in done.stdout
         assert max(map(len, done.stdout.splitlines())) <= 80
 
     def test_it_runs_no_gate_and_writes_nothing(self, project):

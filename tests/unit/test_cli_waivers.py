@@ -173,6 +173,15 @@ class TestSignAndShow:
         assert main(["waivers", "sign", FILE, "--key", "bea.pem"]) == 2
         assert "already" in capsys.readouterr().err
 
+    def test_flags_are_shown_as_they_were_given(
+        self, place: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """No dictionary of a programming language."""
+        assert new("--flag", "slow=on", guard=()) == 0
+        main(["waivers", "show", FILE, "--trust", "trust.json"])
+
+        assert "flags slow=on" in capsys.readouterr().out
+
     def test_shows_that_nobody_who_counts_has_signed(
         self, place: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

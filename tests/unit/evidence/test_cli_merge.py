@@ -194,6 +194,16 @@ class TestMerge:
         assert [s["verdict"] for s in value["shards"]] == ["GO", None]
         assert {f["code"] for f in value["findings"]} == {"shard.missing", "shard.unverified"}
 
+    def test_only_a_go_is_valid_until_a_time(self, place: Place, capsys: Capture) -> None:
+        """A NO-GO does not end."""
+        place.merge(place.run("eu"), place.run("us"))
+        assert "valid     until " in capsys.readouterr().out
+
+        place.merge(place.run("eu"))
+        said = capsys.readouterr().out
+        assert "signed    with key " in said
+        assert "valid " not in said
+
     def test_without_a_key_nothing_is_admitted(
         self, place: Place, capsys: Capture, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -64,6 +64,16 @@ class TestCheck:
             "configs/policy.json: good; shop version 3; plans: preflight (2 gates)"
         )
 
+    def test_the_file_may_be_left_out(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        """As for a run; and another one that CUTOVER_POLICY names is another one."""
+        assert main(["policy", "check"]) == main(["policy", "show"]) == 0
+        monkeypatch.setenv("CUTOVER_POLICY", "elsewhere.json")
+
+        assert main(["policy", "check"]) == 2
+        assert "elsewhere.json: cannot read the policy" in capsys.readouterr().err
+
     def test_mistakes_are_1_and_all_listed(self, project: Path, capsys: Capture) -> None:
         put(project, changed((("name",), ""), (("version",), 0), (("limits", "x"), {"y": {"equals": 1}})))
 

@@ -266,7 +266,7 @@ class TestSaying:
 
     def test_no_folder_is_2(self, capsys: Capture) -> None:
         assert prune() == 2
-        assert "var/cutover/runs is not a folder of runs" in capsys.readouterr().err
+        assert "var/cutover/runs is not there: nothing was run yet" in capsys.readouterr().err
 
     def test_a_folder_behind_a_link_is_where_it_leads(self, tmp_path: Path) -> None:
         names = [write(a_run(n)).name for n in range(3)]
