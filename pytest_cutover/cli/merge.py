@@ -99,7 +99,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
         anchor.refuse_old(signer.keyid)
     log = None if signer is None else _open_log(loaded, anchor, now)
     store = open_store(loaded.profile.store, Path.cwd())
-    shards = tuple(shard_evidence(*given, anchor) for given in _evidence.shards(options.runs))
+    shards = tuple(shard_evidence(*given, anchor, at=now) for given in _evidence.shards(options.runs))
     fleet = FleetRecord(
         run_id=new_run_id(now),
         nonce=secrets.token_hex(16),

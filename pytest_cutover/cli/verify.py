@@ -102,7 +102,7 @@ def _with_shards(found: Verification, names: Sequence[str] | None, anchor: Ancho
         return replace(found, problems=(*found.problems, problem))
     from pytest_cutover.evidence.fleet_verify import verify_shards
 
-    problems = verify_shards(found.fleet, _evidence.shards(names), anchor, found.position)
+    problems = verify_shards(found, _evidence.shards(names), anchor)
     return replace(found, problems=(*found.problems, *problems))
 
 

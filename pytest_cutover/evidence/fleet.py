@@ -58,11 +58,14 @@ def shard_evidence(
     bundle: bytes | None,
     report: bytes | None,
     anchor: Anchor,
+    *,
+    at: datetime | None = None,
     position: LogPosition | None = None,
 ) -> ShardEvidence:
     """What a merge takes from one run: its signed decision, if all of its evidence verifies.
 
-    `position` is where a log holds the merge, when that is what is verified.
+    `at` is when it is merged: the keys have to be valid then, too, as an ended one that was stolen can sign an old
+    date. `position` is where a log holds the merge, when that is what is verified.
     """
     if bundle is None:
         missing = ProblemCode.EVIDENCE_NONE if report is None else ProblemCode.BUNDLE_MISSING
@@ -70,7 +73,9 @@ def shard_evidence(
     digest = hashlib.sha256(bundle).hexdigest()
     found = verify_bundle(bundle, report, anchor, position=position)
     codes = tuple(dict.fromkeys(p.code.code for p in found.problems))
-    if not found.is_valid or found.decision is None:
+    if at is not None and not all(key.is_valid_at(at) for key in found.signers):
+        codes = (*codes, ProblemCode.SIGNATURE_EXPIRED.code)
+    if codes or found.decision is None:
         return ShardEvidence(source, digest, codes or (ProblemCode.STATEMENT_MISSING.code,))
     line = _decision_line(bundle)
     if found.fleet is not None or line is None:  # a fleet is no shard of another

@@ -25,13 +25,14 @@ from pytest_cutover.evidence.fleet import (
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.verify import ROLE, Verification, Verifier, told
 from pytest_cutover.fleet import decide_fleet
+from pytest_cutover.model import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.fleet import ShardEvidence
-    from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
 
 
@@ -48,7 +49,7 @@ class FleetVerifier(Verifier):
         if claims is not None and parsed is not None:
             self.policy(policy, parsed, claims)
             for shard in parsed.fleet.shards:
-                self.shard(shard)
+                self.shard(shard, claims.decided_at)
             self.follows(claims, parsed, raws)
         self.in_force(claims, None if parsed is None else parsed.policy)
         return Verification(
@@ -75,8 +76,8 @@ class FleetVerifier(Verifier):
             self.problem(ProblemCode.REPORT_DISAGREES, "it calls itself unsigned")
         return parsed
 
-    def shard(self, shard: ShardEvidence) -> None:
-        """The signature of a shard's decision, by a key that could decide for its environment then."""
+    def shard(self, shard: ShardEvidence, merged_at: datetime) -> None:
+        """The signature of a shard's decision, by a key that could decide for its environment then, and still when merged."""
         if shard.envelope is None:
             return
         where = f"shard {shard.name}"
@@ -94,6 +95,9 @@ class FleetVerifier(Verifier):
             refused = self.refused(key, claims)
             if refused is not None:
                 self.problem(ProblemCode.FLEET_SIGNATURE, refused[1], where)
+            elif not key.is_valid_at(merged_at):
+                message = f"key {key.name!r} was not valid any more at {rfc3339(merged_at)}"
+                self.problem(ProblemCode.FLEET_SIGNATURE, message, where)
 
     def follows(self, claims: DecisionClaims, report: FleetReport, raws: Sequence[bytes]) -> None:
         """Decide again from the shards' decisions, build every statement again, and compare."""
@@ -112,17 +116,20 @@ class FleetVerifier(Verifier):
 
 
 def verify_shards(
-    report: FleetReport,
-    given: Iterable[tuple[str, bytes | None, bytes | None]],
-    anchor: Anchor,
-    position: LogPosition | None = None,
+    merge: Verification, given: Iterable[tuple[str, bytes | None, bytes | None]], anchor: Anchor
 ) -> list[EvidenceProblem]:
     """What is wrong with the shards' own evidence (name, bundle, report), beside what the merge took from it.
 
-    Every shard whose evidence was merged has to be given, byte for byte as it was, and verify. `position` is where a
-    log holds the merge, which names the shards' bundles: they were signed before that.
+    Every shard whose evidence was merged has to be given, byte for byte as it was, and verify. Where a log holds the
+    merge, which names their bundles, they were signed before that.
+
+    Raises:
+        ValueError: it is not the verification of a merge.
     """
-    merged = {s.bundle_digest: s for s in report.fleet.shards if s.bundle_digest is not None}
+    if merge.fleet is None:
+        raise ValueError("expected the verification of a merge, got that of a run")
+    at = None if merge.decision is None else merge.decision.decided_at
+    merged = {s.bundle_digest: s for s in merge.fleet.fleet.shards if s.bundle_digest is not None}
     seen: set[str] = set()
     out = []
     for name, bundle, own_report in given:
@@ -132,7 +139,7 @@ def verify_shards(
             out.append(EvidenceProblem(ProblemCode.FLEET_SHARD, "it is not among what was merged", name))
             continue
         seen.add(digest)
-        found = shard_evidence(shard.source, bundle, own_report, anchor, position)
+        found = shard_evidence(shard.source, bundle, own_report, anchor, at=at, position=merge.position)
         if found != shard:
             why = ", ".join(found.problems) or "its decision, or how long it is fresh, is another"
             message = f"the merge took something else from it: {why}"

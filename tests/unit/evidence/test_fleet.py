@@ -109,6 +109,17 @@ class TestShardEvidence:
         assert found.decision is not None
         assert found.decision.shard is None
 
+    def test_a_key_that_ended_before_the_merge_does_not_count(self):
+        """Whoever finds it can sign an old date."""
+        other = signer()
+        given = sealed(shard_run("ap"), other)
+        trust = anchor(trusted(other, not_after=NOW + timedelta(seconds=5)), *ANCHOR.keys)
+
+        in_time, late = (shard_evidence("x", *given, trust, at=NOW + timedelta(seconds=s)) for s in (5, 6))
+
+        assert (in_time.problems, in_time.name) == ((), "ap")
+        assert (late.problems, late.decision) == (("signature.expired",), None)
+
 
 class TestTheStatements:
     def test_of_a_shard_s_run_say_which_and_never_passed(self):
@@ -249,6 +260,7 @@ class TestVerify:
             {"roles": frozenset({"policy"})},
             {"environments": frozenset({"staging"})},
             {"not_after": NOW - timedelta(days=1)},
+            {"not_after": MERGED_AT - timedelta(seconds=1)},  # since then: stolen, it could sign an old date
         ],
     )
     def test_a_shard_s_decision_by_a_key_that_could_not_decide_it_is_found(self, changes):
@@ -318,9 +330,7 @@ class TestVerify:
 
 class TestVerifyShards:
     def found(self, shards):
-        report = verify_bundle(*sealed_fleet(), ANCHOR).fleet
-        assert report is not None
-        return verify_shards(report, shards, ANCHOR)
+        return verify_shards(verify_bundle(*sealed_fleet(), ANCHOR), shards, ANCHOR)
 
     def test_all_of_them_as_they_were_merged_are_fine(self):
         assert self.found(given()) == []

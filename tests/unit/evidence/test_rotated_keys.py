@@ -118,14 +118,14 @@ class TestDecisionKey:
         assert {P.FLEET_SIGNATURE, P.SIGNATURE_ROTATED} <= shards(AFTER)
 
     def test_a_shard_s_own_evidence_stands_where_its_merge_does(self) -> None:
-        fleet = verify_bundle(*sealed_fleet(), ANCHOR).fleet
-        assert fleet is not None
+        merge = verify_bundle(*sealed_fleet(), ANCHOR)
         trust = replace(ANCHOR, keys=tuple(replace(k, **GRACE) for k in ANCHOR.keys))
         given = [(name, *sealed(shard_run(name))) for name in SHARDS]
 
-        assert verify_shards(fleet, given, trust, BEFORE) == []
+        assert verify_shards(replace(merge, position=BEFORE), given, trust) == []
         for position in (None, AFTER, ELSEWHERE):
-            assert {p.code for p in verify_shards(fleet, given, trust, position)} == {P.FLEET_SHARD}
+            found = verify_shards(replace(merge, position=position), given, trust)
+            assert {p.code for p in found} == {P.FLEET_SHARD}
 
 
 class TestPersons:
