@@ -332,7 +332,7 @@ class TestHistory:
         report.write_bytes(report.read_bytes().replace(b'"owner":"dba"', b'"owner":"eve"'))
         lines = signed.cutover("history").out.splitlines()
 
-        time = r"\d{4}-\d\d-\d\d \d\d:\d\d"
+        time = r"\d{4}-\d\d-\d\d \d\d:\d\dZ"
         assert re.fullmatch(rf"NO-GO  {time}  preflight → sandbox  {re.escape(second.name)}", lines[0])
         assert lines[1].strip() == "red db.ready"
         assert lines[2].endswith(first.name)
