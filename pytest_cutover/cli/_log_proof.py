@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -62,19 +61,16 @@ def _decision_in(bundle: bytes) -> bytes | None:
     """The entry that follows from a run's bundle, whose proof holds none; None: it is no bundle.
 
     **Its signatures are not verified**: the entry names the bundle's digest, and it is the log that vouches for the entry.
-    """
-    from pytest_cutover.evidence.claims import read_decision, read_statement
-    from pytest_cutover.evidence.envelope import read_envelope
-    from pytest_cutover.evidence.inclusion import logged_entry
-    from pytest_cutover.evidence.statements import DECISION
 
-    for line in reversed(bundle.split(b"\n")):
-        with suppress(EvidenceError):
-            statement = read_statement(read_envelope(line).payload)
-            if statement.predicate_type == DECISION:
-                claims = read_decision(statement)
-                return logged_entry(bundle, claims.run_id, claims.environment, claims.decided_at)
-    return None
+    Raises:
+        EvidenceError: it says of itself what no entry can hold.
+    """
+    from pytest_cutover.evidence.inclusion import claimed, logged_entry
+
+    claims = claimed(bundle)
+    return (
+        None if claims is None else logged_entry(bundle, claims.run_id, claims.environment, claims.decided_at)
+    )
 
 
 def _check_digest(extra: bytes, data: bytes, path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.claims import read_decision, read_statement
@@ -21,7 +21,7 @@ from pytest_cutover.model import LOCAL_LOG, rfc3339
 from pytest_cutover.reasons import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from pytest_cutover.evidence.claims import DecisionClaims
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.tlog.entry import EntryKind
-    from pytest_cutover.tlog.note import NoteVerifier
+    from pytest_cutover.tlog.note import NoteVerifier, Verifier
     from pytest_cutover.tlog.proof import Proven
+
+_Key = TypeVar("_Key", bound="Verifier")
 
 PROOF_FILE = "bundle.intoto.jsonl.tlog-proof"
 """Beside the bundle, in a run's folder and in a store."""
@@ -55,7 +57,8 @@ def verify_logged(
 ) -> Verification:
     """`verify_bundle`, and whether the bundle is in the log that the policy, or the anchor, asks for.
 
-    The log's key has to be valid when the decision was made and, with `at`, then too; `log_key_at` asks that alone.
+    The keys of log and witnesses have to be valid when the decision was made and, with `at`, then too; `log_key_at`
+    asks that alone.
 
     Raises:
         ValueError: `at` is naive.
@@ -74,7 +77,7 @@ def verify_logged(
         return found
     problems = [problem] if problem is not None else list(_held_against(found, position, anchor))
     if proof is not None and position is not None:
-        problems += _uncosigned(found, proof, position, anchor)
+        problems += _uncosigned(found, proof, position, anchor, log_key_at or at)
     return replace(found, problems=(*found.problems, *problems), position=position)
 
 
@@ -158,16 +161,21 @@ def _prove(
 ) -> Proven:
     from pytest_cutover.tlog.proof import verify_proof
 
-    verifiers = log_verifiers(anchor, claims.environment, claims.decided_at)
-    if at is not None:
-        # A log's key that is stolen when its time is over can sign a log of any past: it must be valid at both times.
-        counting = {v.key_id for v in log_verifiers(anchor, claims.environment, at)}
-        verifiers = [v for v in verifiers if v.key_id in counting]
+    verifiers = _counting(lambda t: log_verifiers(anchor, claims.environment, t), claims.decided_at, at)
     if not verifiers:
         when = "" if at is None else f" at {rfc3339(claims.decided_at)} and at {rfc3339(at)}"
         raise EvidenceError(f"no key of {anchor.where} may sign a log for {claims.environment}{when}")
     entry = logged_entry(bundle, claims.run_id, claims.environment, claims.decided_at)
     return verify_proof(proof, entry, verifiers, where="the proof")
+
+
+def _counting(keys: Callable[[datetime], Sequence[_Key]], then: datetime, at: datetime | None) -> list[_Key]:
+    """The keys that counted then and, where a time is asked about, still do.
+
+    One that is stolen when its time is over can sign a log of any past.
+    """
+    still = None if at is None else {key.key_id for key in keys(at)}
+    return [key for key in keys(then) if still is None or key.key_id in still]
 
 
 def _held_against(
@@ -197,7 +205,7 @@ def _held_against(
 
 
 def _uncosigned(
-    found: Verification, proof: bytes, position: LogPosition, anchor: Anchor
+    found: Verification, proof: bytes, position: LogPosition, anchor: Anchor, at: datetime | None
 ) -> Iterator[EvidenceProblem]:
     """That fewer witnesses cosigned what a decision is in than its policy asks for."""
     judged, claims = found.report or found.fleet, found.decision
@@ -207,7 +215,7 @@ def _uncosigned(
     from pytest_cutover.tlog.known import witness_keys
     from pytest_cutover.tlog.proof import cosigners, parse_proof
 
-    known = witness_keys(anchor, claims.decided_at, position.origin)
+    known = _counting(lambda t: witness_keys(anchor, t, position.origin), claims.decided_at, at)
     try:
         cosigners(parse_proof(proof).checkpoint, known, wanted, where="the proof")
     except EvidenceError as exc:

@@ -304,11 +304,7 @@ def edit_trust(trust: Path, change: Callable[[bytes], bytes]) -> None:
     """
     path = trust.resolve()  # a link stays one
     with alone_in(path.parent):
-        before = read_trust(path)
-        if before is None:
-            raise ConfigError(
-                f"{trust}: there is no trust file", hint="cutover keys new PATH --trust FILE makes one"
-            )
+        before = _read_trust(path)
         after = change(before)
         if after != before:
             write_atomic(path, after, mode=stat.S_IMODE(path.stat().st_mode))
@@ -333,12 +329,16 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def _trusted(trust: Path, keyid: str) -> TrustedKey:
+    return key_in(_read_trust(trust), keyid, where=str(trust))
+
+
+def _read_trust(trust: Path) -> bytes:
     data = read_trust(trust)
     if data is None:
         raise ConfigError(
             f"{trust}: there is no trust file", hint="cutover keys new PATH --trust FILE makes one"
         )
-    return key_in(data, keyid, where=str(trust))
+    return data
 
 
 def _state(document: Any, path: Path) -> _State:

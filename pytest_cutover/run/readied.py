@@ -70,7 +70,7 @@ def _found(context: RunContext) -> None:
         journal.close()
         sealed = seal_unless_told(judge(first), first, ())
         if not any(what == "store" for what, _ in sealed.kept):
-            raise EvidenceError(f"{sealed.decision.findings[0].message}")
+            raise EvidenceError(sealed.decision.findings[0].message)
 
 
 def _is_drilled(context: RunContext, store: ObjectStore) -> bool:

@@ -290,6 +290,18 @@ class TestCosignatures:
 
         assert found == {P.LOG_UNPROVEN}
 
+    def test_of_one_whose_time_is_over_when_it_is_asked(self, tmp_path: Path) -> None:
+        bundle, report = sealed(self.WITNESSED)
+        proof = self.proof(tmp_path, "w.example")
+        ended = self.trust(not_after=NOW + timedelta(minutes=5))
+
+        def found(minutes: int) -> set[P]:
+            at = NOW + timedelta(minutes=minutes)
+            return {p.code for p in verify_logged(bundle, report, proof, ended, log_key_at=at).problems}
+
+        assert found(4) == set()
+        assert found(6) == {P.LOG_UNPROVEN}
+
     def test_the_log_is_not_its_own_witness(self, tmp_path: Path) -> None:
         proof = self.proof(tmp_path, "w.example", keys=[LOG_KEY])
         own = trusted(LOG_KEY, roles=frozenset({"witness"}), origin="w.example", name="w")
