@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _evidence, _store, _transfer
+from pytest_cutover.cli import _evidence, _policy_store, _store, _transfer
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.store.drill import DRILLS, drill_statement, newest_drill
@@ -28,15 +28,16 @@ def declare(parser: ArgumentParser) -> None:
         "Say what the newest restore drill came to: whether it passed, is signed by a trusted key and is not stale yet. "
         "An older one never stands in for it."
     )
-    parser.epilog = (
-        "exit codes: 0 PASS and fresh, 1 it failed or is stale, 2 there is none that can be read, 64 usage"
-    )
+    parser.epilog = "exit codes: 0 PASS and fresh, 1 it failed, is stale or of another store, 2 there is none that can be read, 64 usage"
     parser.add_argument(
         "--drills",
         metavar="FOLDER",
         type=Path,
         default=Path(DRILLS),
         help="where drills are kept (%(default)s)",
+    )
+    parser.add_argument(
+        "--store", metavar="PLACE", help="it has to be of this store (default: whichever was drilled)"
     )
     _store.add_trust(parser)
     _store.add_json(parser)
@@ -53,11 +54,14 @@ def run(options: Namespace) -> int:
     if drill is None:
         raise ConfigError(f"there is no drill in {options.drills}", hint="cutover evidence drill makes one")
     is_stale = drill.is_stale(now)
+    is_asked_for = options.store is None or _policy_store.is_same(drill.store, options.store)
     if options.json:
         print(json.dumps(json.loads(drill_statement(drill)) | {"stale": is_stale}, indent=1))
     else:
         _evidence.show(_lines(drill, is_stale=is_stale))
-    return COUNTS if drill.passed and not is_stale else COUNTS_NOT
+    if not is_asked_for:
+        print(f"error: expected a drill of {options.store}, the newest is of {drill.store}", file=sys.stderr)
+    return COUNTS if drill.passed and is_asked_for and not is_stale else COUNTS_NOT
 
 
 def _lines(drill: Drill, *, is_stale: bool) -> Iterator[str]:

@@ -74,11 +74,12 @@ def _rules(document: Document, place: str) -> Iterator[StoreRule]:
     chosen = os.environ.get("CUTOVER_ENV")
     for name, environment in document.environments.items():
         rule = store_rule(environment)
-        if rule is not None and _same(rule.place, place) and chosen in (None, "", name):
+        if rule is not None and is_same(rule.place, place) and chosen in (None, "", name):
             yield rule
 
 
-def _same(one: str, other: str) -> bool:
+def is_same(one: str, other: str) -> bool:
+    """Whether both name the same place, seen from this folder."""
     if "://" in one or "://" in other:
         return one.rstrip("/") == other.rstrip("/")
     return Path(one).resolve() == Path(other).resolve()

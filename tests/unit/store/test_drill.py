@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -261,6 +261,14 @@ class TestStatement:
             read_drill(line, trust(), LATER)
 
 
+class Clock(datetime):
+    """Stands still."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return LATER
+
+
 class TestCommand:
     @pytest.fixture(autouse=True)
     def _project(self, store, tmp_path, monkeypatch):
@@ -288,6 +296,15 @@ class TestCommand:
         assert json.loads(capsys.readouterr().out)["predicate"]["result"] == "FAIL"
         assert (tmp_path / "d.jsonl").exists()
         assert (tmp_path / "kept/latest.json").exists()
+
+    def test_one_of_another_store_does_not_stand_for_it(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr("pytest_cutover.cli._evidence_drilled.datetime", Clock)
+        monkeypatch.setattr("pytest_cutover.cli._evidence_drill.datetime", Clock)
+        cli.main(["evidence", "drill", "--store", "evidence", "--before", "evidence"])
+
+        for words, code in (([], 0), (["--store", f"{tmp_path}/evidence"], 0), (["--store", "other"], 1)):
+            assert cli.main(["evidence", "drilled", *words]) == code
+        assert "error: expected a drill of other, the newest is of evidence\n" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("words", "code"),
