@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.trust import is_there
 from pytest_cutover.objects.place import open_objects
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def store_rule_of(place: str) -> StoreRule | None:
     """
     given = os.environ.get("CUTOVER_POLICY")
     path = Path(given or "configs/policy.json")
-    if not given and not _is_there(path):
+    if not given and not is_there(path):
         return None
     from pytest_cutover.policy.load import StoreRule, read_policy
 
@@ -55,17 +56,6 @@ def store_rule_of(place: str) -> StoreRule | None:
         )
     spans = [rule.retain_for for rule in found if rule.retain_for is not None]
     return StoreRule(place, *servers.pop(), max(spans, default=None))
-
-
-def _is_there(path: Path) -> bool:
-    """Whether there is something, readable or not."""
-    try:
-        path.lstat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        pass  # the error of reading it says more
-    return True
 
 
 def _rules(document: Document, place: str) -> Iterator[StoreRule]:

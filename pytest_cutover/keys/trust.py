@@ -202,11 +202,11 @@ def find_anchor(option: str | None, environ: Mapping[str, str], rootdir: Path) -
             return _given(value, name, rootdir)
     repository = rootdir / REPOSITORY_TRUST
     development = rootdir / DEVELOPMENT_PUBLIC_KEY
-    if _is_there(repository):
+    if is_there(repository):
         anchor = load_trust(repository, source=AnchorSource.REPOSITORY)
-        anchor = _with_sandbox_key(anchor, development) if _is_there(development) else anchor
+        anchor = _with_sandbox_key(anchor, development) if is_there(development) else anchor
         return _with_local_log(anchor, rootdir, SANDBOX)
-    if not _is_there(development):
+    if not is_there(development):
         return None
     return _with_local_log(development_anchor(development), rootdir, EVERYWHERE)
 
@@ -257,7 +257,7 @@ def _with_sandbox_key(anchor: Anchor, development: Path) -> Anchor:
 def _with_local_log(anchor: Anchor, rootdir: Path, environment: str) -> Anchor:
     """The anchor, and for that environment the key of this machine's own log, if it has one."""
     path = rootdir / LOG_KEY.with_name("log.pub.pem")
-    if not _is_there(path):
+    if not is_there(path):
         return anchor
     public = load_public_key(_read(path).decode("utf-8", "replace"), where=str(path))
     if any(key.keyid == public.keyid for key in anchor.keys):
@@ -356,11 +356,11 @@ def read_trust(path: Path) -> bytes | None:
     Raises:
         ConfigError: it cannot be read.
     """
-    return _read(path) if _is_there(path) else None
+    return _read(path) if is_there(path) else None
 
 
-def _is_there(path: Path) -> bool:
-    """False only when there surely is nothing: what cannot be looked at must not mean weaker trust."""
+def is_there(path: Path) -> bool:
+    """False only when there surely is nothing: what cannot be looked at must not mean that less is asked for."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
