@@ -11,7 +11,6 @@ from pytest_cutover.cli._when import age
 from pytest_cutover.cli.prune import number
 from pytest_cutover.store.collecting import Limits, Plan, collect, index_without, plan
 from pytest_cutover.store.index import build_index, write_index
-from pytest_cutover.store.layout import INDEX_LOCK
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -58,20 +57,14 @@ def run(options: Namespace) -> int:
     """Take runs out, or say which; 0 done."""
     store = _store.opened(options.store)
     now = datetime.now(UTC)
-    if options.dry_run:
-        found = _plan(options, store, _store.signed_before(store, options.trust, now), now)
-    else:
-        signer = _store.signer(options.key)
-        with store.exclusive(INDEX_LOCK):
-            before = _store.signed_before(store, options.trust, now)
-            found = _plan(options, store, before, now)
-            gone = [found.runs[each.name] for each in found.choice.removed]
-            if gone:
-                # First in the index: what a killed process leaves is then known to be on its way out.
-                index = index_without(build_index(store, before, now), gone, now)
-                write_index(store, index, signer)
-                for stored in gone:
-                    collect(store, stored, datetime.now(UTC))
+    with _store.at_index(options, store, now) as (before, signer):
+        found = _plan(options, store, before, now)
+        gone = [found.runs[each.name] for each in found.choice.removed]
+        if signer is not None and gone:
+            # First in the index: what a killed process leaves is then known to be on its way out.
+            write_index(store, index_without(build_index(store, before, now), gone, now), signer)
+            for stored in gone:
+                collect(store, stored, datetime.now(UTC))
     if options.json:
         print(json.dumps(_document(options, store, found), indent=1))
     else:

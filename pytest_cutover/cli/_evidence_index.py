@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
 from pytest_cutover.store.index import Index, build_index, write_index
-from pytest_cutover.store.layout import INDEX_LOCK
 from pytest_cutover.store.putting import settle_latest
 
 if TYPE_CHECKING:
@@ -42,12 +41,10 @@ def run(options: Namespace) -> int:
     """Write it; 0 done, 1 something was tampered with."""
     store = _store.opened(options.store)
     now = datetime.now(UTC)
-    if options.dry_run:
-        before, index = _made(options, store, now)
-    else:
-        signer = _store.signer(options.key)
-        with store.exclusive(INDEX_LOCK):
-            before, index = _made(options, store, now)
+    with _store.at_index(options, store, now, anew=options.anew) as (before, signer):
+        with _store.progress("indexed") as told:
+            index = build_index(store, before, now, progress=told)
+        if signer is not None:
             write_index(store, index, signer)
     moves = settle_latest(store, write=not options.dry_run)
     if options.json:
@@ -55,12 +52,6 @@ def run(options: Namespace) -> int:
     else:
         _evidence.show(_lines(options, store, before, index, moves))
     return TAMPERED if any(e.tampered for e in index.objects) else DONE
-
-
-def _made(options: Namespace, store: ObjectStore, now: datetime) -> tuple[Index | None, Index]:
-    before = None if options.anew else _store.signed_before(store, options.trust, now)
-    with _store.progress("indexed") as told:
-        return before, build_index(store, before, now, progress=told)
 
 
 def _print(

@@ -14,7 +14,7 @@ from pytest_cutover.errors import ConfigError
 from pytest_cutover.store.layout import DEFAULT_STORE, HISTORY, LATEST, by_run
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
@@ -129,15 +129,28 @@ def anchor(option: str | None) -> Anchor | None:
     return find_anchor(option, os.environ, Path())
 
 
-def signed_before(store: ObjectStore, trust: str | None, now: datetime) -> Index | None:
-    """The index that is there, to be gone on from; None when there is none.
+@contextmanager
+def at_index(
+    options: Namespace, store: ObjectStore, now: datetime, *, anew: bool = False
+) -> Iterator[tuple[Index | None, Signer | None]]:
+    """The index to be gone on from and the key for the next one, locked; with --dry-run only looked at, without a key.
 
     Raises:
-        EvidenceError: it does not verify.
+        EvidenceError: the index does not verify.
+        ConfigError: there is no key.
     """
     from pytest_cutover.store.index import environments_in, index_before
+    from pytest_cutover.store.layout import INDEX_LOCK
 
-    return index_before(store, anchor(trust), environments_in(store), now)
+    def before() -> Index | None:
+        return None if anew else index_before(store, anchor(options.trust), environments_in(store), now)
+
+    if options.dry_run:
+        yield before(), None
+        return
+    key = signer(options.key)
+    with store.exclusive(INDEX_LOCK):
+        yield before(), key
 
 
 @contextmanager
