@@ -20,7 +20,7 @@ from pytest_cutover.tlog.merkle import (
     consistency_proof,
     inclusion_proof,
     leaf_hash,
-    range_root,
+    root_of_inclusion,
 )
 from pytest_cutover.tlog.note import Note, parse_note, sign_note
 from pytest_cutover.tlog.proof import TlogProof
@@ -155,8 +155,9 @@ class Log:
                 hint="the first entry has index 0",
             )
         nodes = self._nodes(checkpoint.size)
-        self._check_root(nodes, checkpoint)
         hashes = inclusion_proof(nodes, index, checkpoint.size)
+        if root_of_inclusion(nodes(0, index), index, checkpoint.size, hashes) != checkpoint.root:
+            raise self._other_root(checkpoint)
         return TlogProof(index, tuple(hashes), signed, extra).to_bytes()
 
     def consistency(self, old: Checkpoint, new: Checkpoint | None = None) -> list[bytes]:
@@ -198,10 +199,6 @@ class Log:
             return cache[tile]
 
         return nodes_of(read, size)
-
-    def _check_root(self, nodes: Nodes, checkpoint: Checkpoint) -> None:
-        if range_root(nodes, 0, checkpoint.size) != checkpoint.root:
-            raise self._other_root(checkpoint)
 
     def _other_root(self, checkpoint: Checkpoint) -> VerificationError:
         return VerificationError(

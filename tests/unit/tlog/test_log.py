@@ -209,6 +209,22 @@ class TestProve:
 
         verify_extends(EMPTY, log.checkpoint(), log.consistency(EMPTY))
 
+    @pytest.mark.parametrize(
+        ("path", "index"),
+        [("tile/0/000", 0), ("tile/0/001", 300), ("tile/0/002.p/88", 512), ("tile/1/000.p/2", 300)],
+    )
+    def test_a_proof_that_proves_nothing_is_not_given(self, path, index):
+        """Whether the tile that was changed is one of those at the edge of the tree or not."""
+        log = log_of(600)
+        good = log.objects.objects[path]
+        log.objects.objects[path] = bytes(32) + good[32:]
+
+        with pytest.raises(
+            VerificationError, match="memory: the tiles do not lead to the root hash"
+        ) as caught:
+            log.prove(index)
+        assert caught.value.hint == "cutover log verify names what was changed"
+
     def test_entries_that_do_not_fit_their_tile_are_refused(self):
         log = log_of(3)
         log.objects.objects["tile/entries/000.p/3"] = log.objects.objects["tile/entries/000.p/3"].replace(
