@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _policy_store, _store, _transfer
 from pytest_cutover.cli._when import span
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.files import write_atomic
+from pytest_cutover.files import write_atomic, write_new
 from pytest_cutover.model import rfc3339
 from pytest_cutover.store.transfer import format_manifest, upload
 
@@ -53,8 +54,7 @@ def run(options: Namespace) -> int:
     until = _until(options, now)
     with _store.progress("uploaded") as told:
         moved = upload(source, target, retain_until=until, now=now, progress=told)
-    file = options.manifest or MANIFESTS / f"{now:%Y%m%dT%H%M%SZ}.json"
-    write_atomic(file, format_manifest(moved))
+    file = _written(format_manifest(moved), options.manifest, now)
     kept = None if until is None else rfc3339(until)
     code = _transfer.told(
         moved, source.where, {"retain_until": kept, "manifest": str(file)}, as_json=options.json
@@ -64,6 +64,17 @@ def run(options: Namespace) -> int:
         print(f"manifest {file}")
         print(f"sign its index: cutover evidence index --store {options.target}", file=sys.stderr)
     return code
+
+
+def _written(manifest: bytes, asked: Path | None, now: datetime) -> Path:
+    """Where the manifest was written: as asked, else beside those of other uploads, whose names are taken."""
+    if asked is not None:
+        write_atomic(asked, manifest)
+        return asked
+    file = MANIFESTS / f"{now:%Y%m%dT%H%M%SZ}.json"
+    while not write_new(file, manifest):
+        file = MANIFESTS / f"{now:%Y%m%dT%H%M%SZ}-{token_hex(4)}.json"
+    return file
 
 
 def _until(options: Namespace, now: datetime) -> datetime | None:

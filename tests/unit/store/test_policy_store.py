@@ -121,6 +121,22 @@ class TestRetention:
         assert not (tmp_path / "there").exists()
 
 
+def test_no_upload_replaces_the_manifest_of_another(project, tmp_path, monkeypatch):
+    """Also not one of the same second: it says which versions were sent."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return cls(2026, 11, 21, tzinfo=tz)
+
+    monkeypatch.setattr("pytest_cutover.cli._evidence_upload.datetime", Clock)
+    for place in ("one", "two"):
+        assert cutover("upload", "here", place, "--unprotected") == 0
+
+    found = [json.loads(path.read_bytes())["place"] for path in (tmp_path / "var/cutover/uploads").iterdir()]
+    assert sorted(found) == ["one", "two"]
+
+
 class TestServer:
     def test_a_bucket_is_looked_for_where_the_policy_says(self, project, s3_environ):
         project(prod={"place": PLACE, "endpoint": "http://127.0.0.1:7480", "region": "eu-central-1"})
