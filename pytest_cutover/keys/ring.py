@@ -20,6 +20,7 @@ import json
 import os
 import re
 import stat
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -314,6 +315,8 @@ def edit_trust(trust: Path, change: Callable[[bytes], bytes]) -> None:
 def alone_in(folder: Path) -> Iterator[None]:
     """Be the only process that changes what stands in `folder`, among those that ask; waits for others.
 
+    Who is that already, because ring and trust file share a folder, need not wait for himself.
+
     Raises:
         AdapterError: there is no such folder.
     """
@@ -322,10 +325,29 @@ def alone_in(folder: Path) -> Iterator[None]:
     except OSError as exc:
         raise AdapterError(f"cannot open the folder {folder}: {exc.strerror or exc}") from exc
     try:
+        found = os.fstat(descriptor)
+        place = (found.st_dev, found.st_ino)
+        if place in _HELD.places:
+            yield
+            return
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        _HELD.places.add(place)
+        try:
+            yield
+        finally:
+            _HELD.places.remove(place)
     finally:
         os.close(descriptor)  # which ends the lock
+
+
+class _Held(threading.local):
+    """The folders that this thread has locked, by device and inode."""
+
+    def __init__(self) -> None:
+        self.places: set[tuple[int, int]] = set()
+
+
+_HELD = _Held()
 
 
 def _trusted(trust: Path, keyid: str) -> TrustedKey:

@@ -67,6 +67,14 @@ class TestRotate:
         assert f"grace   release ({old[:16]}…); until " in out
         assert logged() == [("key", f"release: rotated to release 2 ({KeyRing(Path('ring')).active()[:16]})")]
 
+    def test_ring_and_trust_file_may_share_a_folder(self) -> None:
+        """The lock on the one is no other's on the other."""
+        trust = "shared/trust.json"
+        assert keys("new", "shared", "--ring", "--trust", trust, "--name", "r") == 0
+
+        assert keys("rotate", "shared", "--trust", trust) == 0
+        assert [k.state.value for k in load_trust(Path(trust)).keys] == ["grace", "active"]
+
     def test_the_ring_may_be_the_signing_key(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CUTOVER_KEY", "ring")
 
