@@ -68,6 +68,6 @@ def _lines(drill: Drill, *, is_stale: bool) -> Iterator[str]:
     word = "STALE" if is_stale else "PASS" if drill.passed else "FAIL"
     yield f"{word:<8} {drill.store}, drilled {rfc3339(drill.finished_at)}"
     yield f"restored {_store.counted(drill.restored, 'file')}, {_transfer.size(drill.bytes)}"
-    yield f"RTO      {drill.rto_s:.1f} s, at most {drill.rto_limit_s} s"
+    yield f"RTO      {drill.rto_s:.1f} s, at most {drill.rto_limit_s:.0f} s"
     yield f"RPO      {drill.rpo_files} of {_store.counted(drill.existed, 'file')} lost, at most {drill.rpo_limit_files}"
     yield f"stale    from {rfc3339(drill.expires_at)} on"

@@ -76,7 +76,8 @@ def _lines(rows: list[dict[str, Any]], where: str) -> Iterator[str]:
             continue
         made = f"{row['plan']} → {row['environment']}"
         yield f"{row['run_id']}  {row['verdict']:<14}  {state(row):<7}  {made}"
-    yield f"{_store.counted(len(rows), 'run')} in {where}"
+    unlocked = "; WIP: not locked yet" if any("state" in row and state(row) == "WIP" for row in rows) else ""
+    yield f"{_store.counted(len(rows), 'run')} in {where}{unlocked}"
 
 
 def state(row: dict[str, Any]) -> str:

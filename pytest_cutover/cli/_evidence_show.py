@@ -29,7 +29,7 @@ def declare(parser: ArgumentParser) -> None:
     )
     parser.epilog = "exit codes: 0 shown, 2 unusable input, 64 usage"
     parser.add_argument(
-        "run", metavar="RUN", nargs="?", default="latest", help="its id (default: %(default)s)"
+        "run", metavar="RUN", nargs="?", default="latest", help="its id, or latest (the default), or last"
     )
     _store.add_store(parser)
     parser.add_argument("--json", action="store_true", help="print the document itself")
@@ -75,4 +75,4 @@ def _state(held: Held, now: datetime) -> str:
         said.append(f"{word} {rfc3339(held.retain_until)}")
     if held.legal_hold:
         said.append("under legal hold")
-    return ", ".join(said) or "WIP"
+    return ", ".join(said) or "WIP: not locked yet"

@@ -99,7 +99,7 @@ def counted(number: int, what: str) -> str:
 
 
 def chosen(store: ObjectStore, names: Sequence[str]) -> list[str]:
-    """The runs that are named, each once; `latest` is the one that `latest.json` names.
+    """The runs that are named, each once; `latest`, or `last`, is the one that `latest.json` names.
 
     Raises:
         ConfigError: the store has no such run.
@@ -109,7 +109,7 @@ def chosen(store: ObjectStore, names: Sequence[str]) -> list[str]:
     there = runs_in(store)
     out = []
     for name in names:
-        run = read_document(store.read(LATEST)[0], LATEST).run_id if name == "latest" else name
+        run = read_document(store.read(LATEST)[0], LATEST).run_id if name in ("latest", "last") else name
         if run not in there:
             raise ConfigError(
                 f"{store.where} holds no run {run!r:.80}", hint="cutover evidence list names them"

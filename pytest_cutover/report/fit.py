@@ -41,10 +41,11 @@ def fitted(line: str, width: int | None, *, hang: int | None = None) -> list[str
         hang = end if 0 < end <= _MOST_HANG else len(bare) - len(bare.lstrip()) + 2
     parts, part = [], ""
     for word in re.findall(r" *[^ ]+", line):
-        if part.strip() and _columns(part + word) > width:
+        room = width - _columns(word.lstrip(" "))
+        if part.strip() and _columns(part + word) > width and room >= 0:
             parts.append(part)
-            part = " " * hang + word.lstrip(" ")
-        else:
+            part = " " * min(hang, room) + word.lstrip(" ")
+        else:  # it fits, or would not fit in a line of its own either
             part += word
     return [*parts, part]
 

@@ -408,7 +408,7 @@ class TestListAndShow:
         assert out == (
             f"{THIRD}  GO              WIP      preflight → production\n"
             f"{SECOND}  GO              WIP      preflight → production\n"
-            "2 runs in var/evidence\n"
+            "2 runs in var/evidence; WIP: not locked yet\n"
         )
         assert max(map(len, out.splitlines())) <= 80
 
@@ -432,7 +432,8 @@ class TestListAndShow:
         assert code == 0
         assert out.startswith(f"run      {THIRD}\nclaimed  GO (exit 0)\n")
         assert "section  perf, by service.ready\n" in out
-        assert out.endswith("state    WIP\n")
+        assert out.endswith("state    WIP: not locked yet\n")
+        assert cutover("show", "last") == (code, out)
 
     def test_one_is_shown_as_it_is(self, cutover, folder):
         out = cutover("show", FIRST, "--json")[1]
