@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.keys.trusted import NOTE_ROLES, ROLES, KeyState, Rotation, TrustedKey
-from pytest_cutover.keys.verifier import load_public_key
+from pytest_cutover.keys.verifier import KeyKind, load_public_key
 from pytest_cutover.model import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ class TrustReader:
         if fields["keyid"] != public.keyid:
             self.refuse(f"{at}.keyid", f"{public.keyid} (SHA-256 of this public key)", fields["keyid"])
         roles = self._words(fields["roles"], f"{at}.roles", ROLES)
+        if roles & NOTE_ROLES and public.kind is not KeyKind.ED25519:
+            wanted = f"an Ed25519 key for role {min(roles & NOTE_ROLES)}, as signed notes know no other"
+            self.refuse(f"{at}.public_key", wanted, public.kind.value)
         times = self._times(fields, at, ("not_before", "not_after"))
         if len(times) == 2 and times["not_before"] > times["not_after"]:
             self.refuse(f"{at}.not_after", "a time after not_before", fields["not_after"])

@@ -104,6 +104,10 @@ class TestParseTrust:
             (document(entry(roles=["log"])), r"keys\[0\]: origin is missing, and role log needs it"),
             (document(entry(roles=["decision", "witness"])), "origin is missing, and role witness"),
             (
+                document(trust_entry(OTHER, name="log", roles=("log",), origin=LOG)),
+                r"keys\[0\]\.public_key: expected an Ed25519 key for role log, .* got 'ecdsa-p256'",
+            ),
+            (
                 document(entry(origin="log.example.org")),
                 r"origin: expected it only beside role log or witness",
             ),
