@@ -62,7 +62,8 @@ def _head(view: View) -> Iterator[str]:
     yield ""
     impact = top_impact(view)
     if impact is not None:
-        yield f"Top impact: {code(impact.gate)}: {code(impact.text)}"
+        lead = "Nearest to its limit" if view.is_go else "Top impact"
+        yield f"{lead}: {code(impact.gate)}: {code(impact.text)}"
         yield ""
         yield f"Label: {code(impact.label)}"
         yield ""

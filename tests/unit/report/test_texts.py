@@ -39,6 +39,13 @@ class TestSummary:
             in text
         )
 
+    def test_in_a_go_nothing_has_an_impact(self) -> None:
+        """It is what may break next, as the page says."""
+        text = summary.render(samples.green())
+
+        assert "Nearest to its limit: `" in text
+        assert "Top impact" not in text
+
     def test_red_stands_first(self) -> None:
         """And what is green is folded away."""
         text = summary.render(samples.shop())
