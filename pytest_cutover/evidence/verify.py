@@ -576,4 +576,5 @@ def _difference(listed: Sequence[str], present: Sequence[str]) -> str:
 
 
 def told(exc: Exception) -> str:
+    """What an error says: our own its words, any other its kind and the beginning of its words in ASCII."""
     return str(exc) if isinstance(exc, EvidenceError) else f"{type(exc).__name__} {ascii(str(exc))[:100]}"

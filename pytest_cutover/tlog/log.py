@@ -94,10 +94,12 @@ class Log:
 
     @property
     def where(self) -> str:
+        """The place, for people."""
         return self._objects.where
 
     @property
     def objects(self) -> ObjectStore:
+        """What its files are in."""
         return self._objects
 
     # -- reading -------------------------------------------------------------------------------
