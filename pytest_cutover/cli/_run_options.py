@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 def add_run_options(parser: Parser) -> None:
     """For whom, under which policy and with which keys a run is made."""
     add = parser.add_argument
-    add("--env", metavar="NAME", help="environment that is judged; default: CUTOVER_ENV, then the policy's")
+    add(
+        "--env",
+        "--environment",
+        dest="env",
+        metavar="NAME",
+        help="environment that is judged; default: CUTOVER_ENV, then the policy's",
+    )
     add("--subject", metavar="NAME@sha256:HEX", action="append", help="what is released; may be repeated")
     add("--shard", metavar="NAME", help="which part of a fleet the run gates")
     add("--policy", metavar="FILE", help="the policy; default: CUTOVER_POLICY, then configs/policy.json")

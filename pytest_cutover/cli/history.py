@@ -114,7 +114,7 @@ def _parser() -> Parser:
     add = parser.add_argument
     _runs.add_folder(parser)
     add("--plan", metavar="NAME", help="only runs of this plan")
-    add("--env", metavar="NAME", help="only runs for this environment")
+    add("--env", "--environment", dest="env", metavar="NAME", help="only runs for this environment")
     add("-n", "--count", metavar="N", type=_count, default=20, help="how many (default: %(default)s)")
     add("--json", action="store_true", help="print them as JSON")
     add("--trust", metavar="FILE", help="trusted keys (else CUTOVER_TRUST, else configs/trust.json)")

@@ -140,7 +140,13 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("plan", nargs="?", help="plan of the policy, such as preflight; may be left out when there is one")
     add("--gate", metavar="ID", action="append", help="only this gate; may be repeated; default: all the plan requires")  # fmt: skip
-    add("--env", metavar="NAME", help="environment whose gates run; default: CUTOVER_ENV, then the policy's")
+    add(
+        "--env",
+        "--environment",
+        dest="env",
+        metavar="NAME",
+        help="environment whose gates run; default: CUTOVER_ENV, then the policy's",
+    )
     add("--again", action="store_true", help="take readings anew for gates that remembered ones do not show red; always in the sandbox")  # fmt: skip
     add("--subject", metavar="NAME@sha256:HEX", action="append", help="what is released; may be repeated")
     add("--policy", metavar="FILE", help="the policy; default: CUTOVER_POLICY, then configs/policy.json")

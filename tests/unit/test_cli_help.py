@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -53,6 +54,26 @@ class TestUsage:
         said = capsys.readouterr()
         assert said.out == ""
         assert "error: " in said.err
+
+
+class TestEnvironment:
+    @pytest.mark.parametrize("spelling", ["--env", "--environment"])
+    @pytest.mark.parametrize(
+        ("verb", "before", "name"),
+        [
+            ("run", ["preflight"], "env"),
+            ("check", [], "env"),
+            ("prove_red", [], "env"),
+            ("history", [], "env"),
+            ("merge", ["--plan", "p", "r"], "environment"),
+            ("admit", ["--digest", f"sha256:{'0' * 64}"], "environment"),
+        ],
+    )
+    def test_is_named_in_either_spelling(self, verb, before, name, spelling):
+        """Nobody remembers which verb takes which."""
+        parser = importlib.import_module(f"pytest_cutover.cli.{verb}")._parser()
+
+        assert getattr(parser.parse_args([*before, spelling, "x"]), name) == "x"
 
 
 class TestErrors:
