@@ -62,8 +62,8 @@ def test_enforcement(gate, ask, places):
     owner="sre",
     remedy=f"{DOCS}/evidence-store.md",
 )
-def test_drill(gate, ask):
-    reading = ask("evidence", "drilled", "--drills", DRILLS)
+def test_drill(gate, ask, places):
+    reading = ask("evidence", "drilled", "--drills", DRILLS, "--store", places["store"])
     told = reading.json()
     drill = told["predicate"]
 
@@ -83,7 +83,7 @@ def test_drill(gate, ask):
     remedy=f"{DOCS}/transparency-log.md",
 )
 def test_inclusion(gate, ask, places):
-    reading = ask("log", "audit", "--log", places["log"], "--runs", RUNS)
+    reading = ask("log", "audit", "--log", places["log"], "--origin", places["origin"], "--runs", RUNS)
     found = reading.json()
 
     gate.measure("tlog_inclusion_gap", found["tlog_inclusion_gap"], observed_at=reading.observed_at)

@@ -65,7 +65,7 @@ def targets(request: pytest.FixtureRequest) -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def places(request: pytest.FixtureRequest) -> Mapping[str, str]:
-    """Where evidence is kept: `store` and `log`, those that the environment names; a path, or s3://…"""
+    """Where evidence is kept: `store` and `log`, those that the environment names, a path or s3://…, and the log's `origin`."""
     return request.config.stash[SOURCES].places
 
 

@@ -89,9 +89,10 @@ class RunContext:
     anchor: Anchor | None = None  # the keys that are trusted
 
     def places(self) -> dict[str, str]:
-        """Where what a decision leaves behind is kept: `store` and `log`, those there are."""
+        """Where what a decision leaves behind is kept: `store` and `log`, those there are, and the log's `origin`."""
         found = {"store": None if self.store is None else self.store.where}
         found["log"] = None if self.log is None else self.log.log.where
+        found["origin"] = None if self.log is None else self.log.log.origin
         return {name: where for name, where in found.items() if where is not None}
 
     @property
