@@ -9,12 +9,13 @@ import pytest
 from tests.faults.project import COMMANDS, Project
 
 OPERATIONS = {
+    # Four syncs are for the names of new folders, from the project's to the run's own.
     # run.started, run.collected, two lines for each of two gates, run.finished
     "in-process": {
         "journal.write": 7,
         "journal.fsync": 1,
         "files.write": 2,
-        "files.fsync": 4,
+        "files.fsync": 8,
         "files.replace": 2,
     },
     # The parent writes run.started and run.exited; the lines between are the child's.
@@ -22,11 +23,11 @@ OPERATIONS = {
         "journal.write": 2,
         "journal.fsync": 2,
         "files.write": 2,
-        "files.fsync": 4,
+        "files.fsync": 8,
         "files.replace": 2,
     },
 }
-LAST = ("files.fsync", 4)
+LAST = ("files.fsync", 8)
 """The sync of the folder after the bundle has its name: what dies here has sealed already."""
 
 KINDS = {

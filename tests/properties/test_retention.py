@@ -134,10 +134,10 @@ def _remembered(function: Callable[..., Any]) -> Callable[..., Any]:
     """The pure function with a memory; there are few anchors, and they live as long as this module."""
     known: dict[tuple[object, ...], Any] = {}
 
-    def ask(*arguments: Any) -> Any:
-        key = tuple(a if a is None or isinstance(a, bytes) else id(a) for a in arguments)
+    def ask(*arguments: Any, **options: Any) -> Any:
+        key = (*(a if a is None or isinstance(a, bytes) else id(a) for a in arguments), *options.items())
         if key not in known:
-            known[key] = function(*arguments)
+            known[key] = function(*arguments, **options)
         return known[key]
 
     return ask
