@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 TIMEOUT_S = 90
 """No project needs a quarter of it; one that hangs is ended and reported as such."""
 
+SOAK = bool(os.environ.get("CUTOVER_SOAK"))
+"""Every mode of every lie, too."""
+
 SUBJECT_HEX = "ab" * 32
 RUNS = "var/cutover/runs"
 REPORT = "report.json"
