@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GUIDE = GUIDES / "shell-checklist.md"
-VARIES = ((r"free \d+", "free N"), (r"\d{6}Z-", "TIMEZ-"), (r"-[0-9a-f]{8}\.log", "-HEX.log"), (r"line \d+, in", "line N, in"))  # fmt: skip
+VARIES = ((r"free \d+", "free N"), (r"\d{4}-\d\d-\d\d/\d{6}Z-", "DATE/TIMEZ-"), (r"-[0-9a-f]{8}\.log", "-HEX.log"), (r"line \d+, in", "line N, in"))  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
     not all(map(shutil.which, ("bash", "curl", "git"))), reason="the guide needs bash, curl and git"
