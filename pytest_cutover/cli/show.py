@@ -12,8 +12,8 @@ from pytest_cutover.cli import Parser, _runs
 from pytest_cutover.cli._page import colour
 from pytest_cutover.files import write_atomic
 from pytest_cutover.report.fit import columns, put
+from pytest_cutover.report.plainjson import to_json
 from pytest_cutover.report.terminal import Style, evidence_lines, gate_extras, gate_line, verdict_block
-from pytest_cutover.report.view import to_json
 from pytest_cutover.run.views import render
 
 if TYPE_CHECKING:

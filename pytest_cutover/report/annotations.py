@@ -10,9 +10,10 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
+from pytest_cutover.report.impact import top_impact
 from pytest_cutover.report.safe import command_data, command_property
 from pytest_cutover.report.terminal import finding_text
-from pytest_cutover.report.view import top_impact, troubles
+from pytest_cutover.report.view import troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_cutover.reasons import Weight
+from pytest_cutover.report.numbers import amount
 from pytest_cutover.report.safe import xml, xml_attribute
 from pytest_cutover.report.terminal import finding_text
-from pytest_cutover.report.view import amount, troubles
+from pytest_cutover.report.view import troubles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.model import Verdict
 from pytest_cutover.reasons import Weight
+from pytest_cutover.report.impact import top_impact
+from pytest_cutover.report.numbers import amount, change
 from pytest_cutover.report.safe import code
 from pytest_cutover.report.terminal import finding_text
-from pytest_cutover.report.view import STATES, WORDS, amount, carried_words, change, top_impact, worst_first
+from pytest_cutover.report.view import STATES, WORDS, carried_words, worst_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from pytest_cutover.model import GateDecision, Operator, ValueKind, Verdict, rfc3339
+from pytest_cutover.model import GateDecision, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.report.terminal import finding_text, observed, state_of
 
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
         Finding,
         GateInfo,
         GateResult,
-        JudgedMeasurement,
-        Limit,
         Measurement,
         RunRecord,
     )
@@ -42,9 +39,6 @@ WORDS = {
     "green": "green",
     "left": "not applicable",
 }
-
-MAX_LABEL_CHARS = 50
-"""GitHub refuses longer labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +140,6 @@ class ObligationView:
     text: str
     due_at: datetime | None = None
     met: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Impact:
-    """The criterion that weighs most in a verdict: the worst red one, or in a GO the one nearest to its limit."""
-
-    gate: str
-    text: str
-    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,190 +355,3 @@ def _place(where: str | None) -> tuple[str | None, int | None]:
     if not rest and colon and line.isdecimal():
         return name, int(line)
     return (file, None) if file.endswith((".py", ".toml")) else (None, None)
-
-
-# -- numbers ---------------------------------------------------------------------------------
-
-
-def number(value: str) -> Decimal | None:
-    """A measured text as the number it is; None when it is none that can be drawn."""
-    try:
-        found = Decimal(value)
-    except InvalidOperation:
-        return None
-    return found if found.is_finite() and abs(found.adjusted()) < 300 else None
-
-
-def numbers(limit: Limit) -> list[Decimal]:
-    """The bounds of a limit when all of them are numbers that can be drawn; else none."""
-    found = [number(str(b)) for b in limit.bounds] if limit.kind is ValueKind.NUMBER else [None]
-    return [b for b in found if b is not None] if None not in found else []
-
-
-def amount(value: str, unit: str) -> str:
-    """`1.5 x`; long fractions are cut after four digits that count, the evidence keeps them whole."""
-    whole, _, fraction = value.partition(".")
-    if len(fraction) > 4 and fraction.isdecimal():
-        zeros = 0 if whole.strip("-0") else len(fraction) - len(fraction.lstrip("0"))
-        value = f"{whole}.{fraction[: zeros + 4]}"
-    return value[:120] if unit == "1" else f"{value[:120]} {unit}"
-
-
-def change(now: str, before: str) -> str:
-    """How a number moved since the last run, such as `+12 %`; empty when that says nothing."""
-    new, old = number(now), number(before)
-    if new is None or old is None:
-        return ""
-    if new == old:
-        return "same"
-    if old == 0 or (new < 0) != (old < 0):
-        return ""
-    percent = (new - old) / abs(old) * 100
-    return f"{percent:+.1f} %" if abs(percent) < 10 else f"{percent:+.0f} %" if abs(percent) < 10000 else ""
-
-
-# -- what weighs most ------------------------------------------------------------------------
-
-
-def top_impact(view: View) -> Impact | None:
-    """The criterion that weighs most; None when nothing can be named.
-
-    Of the heaviest findings the one furthest beyond its limit, as a share of the limit; without a
-    finding, the measurement that is nearest to its limit.
-    """
-    heavy = [f for f in view.findings if f.weight is not Weight.NOTE]
-    if heavy:
-        heaviest = [f for f in heavy if f.weight is heavy[0].weight]
-        worst = max(heaviest, key=_overshoot)  # the first of equals
-        return _impact(worst.gate or "run", finding_text(worst))
-    return _nearest(view)
-
-
-def _overshoot(finding: Finding) -> Decimal:
-    distance, measured = number(finding.distance or ""), number(finding.measured or "")
-    if distance is None or measured is None:
-        return Decimal(0)
-    limit = abs(measured - distance)
-    return abs(distance) / limit if limit else Decimal("Infinity") if distance else Decimal(0)
-
-
-def _nearest(view: View) -> Impact | None:
-    used = [
-        (share, gate.key, judged)
-        for gate in view.gates
-        for judged in gate.judged.measurements
-        if judged.limit is not None and (share := limit_used(judged)) is not None
-    ]
-    if not used:
-        return None
-    share, key, judged = max(used, key=lambda u: u[0])
-    m = judged.measurement
-    assert judged.limit is not None
-    how = "at its limit" if share == 1 else f"{share * 100:.0f} % of the way to its limit"
-    text = f"{m.name} {amount(m.value, m.unit)} is {how} ({judged.limit.text()})"
-    return _impact(key, text)
-
-
-def limit_used(judged: JudgedMeasurement) -> Decimal | None:
-    """How far a number is on the way to its limit: 1 is at it. None where nearer is not worse.
-
-    A value that is exactly the least demanded is as it should be, and near nothing. A share has a ceiling too: of 99.9 %
-    where at least 99.5 % are demanded a fifth of what may be lost is lost.
-    """
-    value, limit = number(judged.measurement.value), judged.limit
-    if value is None or limit is None or limit.kind is not ValueKind.NUMBER:
-        return None
-    bounds = numbers(limit)
-    if not bounds:
-        return None
-    if limit.operator is Operator.AT_MOST and bounds[0] > 0 and value >= 0:
-        return value / bounds[0]
-    if limit.operator is Operator.AT_LEAST and 0 < bounds[0] < value:
-        ceiling = {"%": Decimal(100), "1": Decimal(1)}.get(limit.unit)
-        if ceiling is not None and value <= ceiling:
-            return (ceiling - value) / (ceiling - bounds[0])
-        return bounds[0] / value
-    if limit.operator is Operator.BETWEEN and bounds[0] < bounds[1]:
-        middle, half = (bounds[0] + bounds[1]) / 2, (bounds[1] - bounds[0]) / 2
-        return abs(value - middle) / half
-    return None
-
-
-def _impact(gate: str, text: str) -> Impact:
-    label = "top-impact: " + "".join(c for c in gate if c.isprintable() and c != ",")
-    return Impact(gate, text, label[:MAX_LABEL_CHARS])
-
-
-# -- JSON ------------------------------------------------------------------------------------
-
-
-def to_json(view: View) -> dict[str, Any]:
-    """The view in plain JSON, for scripts. It is not evidence."""
-    impact = top_impact(view)
-    record, policy = view.record, view.policy
-    return {
-        "verdict": view.verdict.value,
-        "exit_code": view.exit_code,
-        "decided_at": rfc3339(view.decided_at),
-        "expires_at": rfc3339(view.expires_at),
-        "run_id": record.run_id,
-        "plan": policy.plan,
-        "environment": policy.environment,
-        "runner": record.runner.value,
-        "policy": {"name": policy.name, "version": policy.version, "digest": policy.digest},
-        "subjects": [{"name": s.name, "digest": dict(s.digest)} for s in record.subjects],
-        "evidence": {
-            "folder": view.evidence.folder,
-            "sealed": view.evidence.sealed,
-            "signer": view.evidence.signer,
-            "keyid": view.evidence.keyid,
-            "problems": None if view.evidence.problems is None else list(view.evidence.problems),
-        },
-        "counts": {state: view.counts[state] for state in STATES},
-        "top_impact": None
-        if impact is None
-        else {"gate": impact.gate, "text": impact.text, "label": impact.label},
-        "last_run": None
-        if view.last is None
-        else {
-            "run_id": view.last.run_id,
-            "verdict": view.last.verdict.value,
-            "decided_at": rfc3339(view.last.decided_at),
-        },
-        "findings": [f.to_json() for f in view.findings],
-        "gates": [_gate_json(view, gate) for gate in view.gates],
-    }
-
-
-def _gate_json(view: View, gate: GateView) -> dict[str, Any]:
-    judged, info = gate.judged, gate.info
-    return {
-        "gate": judged.key,
-        "title": judged.title,
-        "state": gate.state,
-        "required": judged.required,
-        "category": judged.category,
-        "owner": judged.owner,
-        "remedy": None if info is None else info.remedy,
-        "file": None if info is None else view.path_of(info),
-        "line": None if info is None else info.line,
-        "duration_s": judged.duration_s,
-        "carried_from": judged.carried_from,
-        "measurements": [_measurement_json(view, gate.key, j) for j in judged.measurements],
-        "findings": [f.reason.code for f in judged.findings],
-        "notes": [] if gate.result is None else list(gate.result.notes),
-    }
-
-
-def _measurement_json(view: View, key: str, judged: JudgedMeasurement) -> dict[str, Any]:
-    m = judged.measurement
-    last = view.last_of(key, m)
-    return {
-        "name": m.name,
-        "measured": m.value,
-        "unit": m.unit,
-        "limit": None if judged.limit is None else judged.limit.text(),
-        "green": judged.green,
-        "samples": m.samples,
-        "last": None if last is None else last.value,
-    }

@@ -11,9 +11,10 @@ from pytest_cutover.decision import decide
 from pytest_cutover.evidence.report import build_report, read_report
 from pytest_cutover.record import fold
 from pytest_cutover.report import html, junitfile, summary
+from pytest_cutover.report.plainjson import to_json
 from pytest_cutover.report.readback import decision_of
 from pytest_cutover.report.terminal import Style, gate_line
-from pytest_cutover.report.view import Evidence, build, to_json
+from pytest_cutover.report.view import Evidence, build
 from tests.unit.journals import NOW, OPENED, opened_run, policy, sign
 from tests.unit.report.test_terminal import block
 

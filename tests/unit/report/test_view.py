@@ -14,7 +14,8 @@ from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.report import build_report, read_report
 from pytest_cutover.model import JudgedMeasurement, Limit, Measurement, Operator, ValueKind
 from pytest_cutover.record import fold
-from pytest_cutover.report import chart, sheet, view
+from pytest_cutover.report import impact, numbers, plainjson, view
+from pytest_cutover.report.page import chart, sheet
 from pytest_cutover.report.readback import decision_of
 from tests.unit import journals, test_decision
 from tests.unit.journals import NOW, limit
@@ -116,24 +117,24 @@ class TestTopImpact:
         limits = {"a": {"latency": limit(Operator.AT_MOST, Decimal(100))}, "b": {"latency": limit()}}
         record, policy = journals.record(events), journals.policy("a", "b", limits=limits)
         shown = view.build(record, policy, decide(record, policy, NOW), samples.EVIDENCE)
-        impact = view.top_impact(shown)
+        found = impact.top_impact(shown)
 
-        assert impact is not None
-        assert (impact.gate, impact.label) == ("b", "top-impact: b")
+        assert found is not None
+        assert (found.gate, found.label) == ("b", "top-impact: b")
 
     def test_red_weighs_more_than_unproven(self) -> None:
         """However many are unproven."""
-        impact = view.top_impact(samples.shop())
+        found = impact.top_impact(samples.shop())
 
-        assert impact is not None
-        assert impact.gate == "canary.health"
+        assert found is not None
+        assert found.gate == "canary.health"
 
     def test_in_a_go_what_is_nearest_to_its_limit(self) -> None:
         """A release manager asks where the next trouble comes from."""
-        impact = view.top_impact(samples.green())
+        found = impact.top_impact(samples.green())
 
-        assert impact is not None
-        assert "% of the way to its limit (at most" in impact.text
+        assert found is not None
+        assert "% of the way to its limit (at most" in found.text
 
     def test_what_is_at_its_limit(self) -> None:
         """Not `100 % of the way`."""
@@ -145,10 +146,10 @@ class TestTopImpact:
             journals.finished(),
         ]
         record, policy = journals.record(events), journals.policy("a", limits={"a": {"latency": limit()}})
-        impact = view.top_impact(view.build(record, policy, decide(record, policy, NOW), samples.EVIDENCE))
+        found = impact.top_impact(view.build(record, policy, decide(record, policy, NOW), samples.EVIDENCE))
 
-        assert impact is not None
-        assert impact.text == "latency 0.5 s is at its limit (at most 0.5 s)"
+        assert found is not None
+        assert found.text == "latency 0.5 s is at its limit (at most 0.5 s)"
 
     @pytest.mark.parametrize(
         ("operator", "bounds", "value", "unit", "used"),
@@ -171,15 +172,15 @@ class TestTopImpact:
         """What is exactly as demanded is near nothing, and of a share what may be lost counts."""
         asked = Limit(operator, tuple(map(Decimal, bounds)), unit=unit)
         measured = Measurement("m", value, ValueKind.NUMBER, unit, NOW)
-        found = view.limit_used(JudgedMeasurement(measured, asked, True))
+        found = numbers.limit_used(JudgedMeasurement(measured, asked, True))
 
         assert found == (None if used is None else Decimal(used))
 
     def test_a_label_is_one_that_github_takes(self) -> None:
         """Fifty characters, no comma."""
-        made = view._impact("a,b\n" + "x" * 90, "")
+        made = impact._impact("a,b\n" + "x" * 90, "")
 
-        assert len(made.label) == view.MAX_LABEL_CHARS
+        assert len(made.label) == impact.MAX_LABEL_CHARS
         assert made.label.startswith("top-impact: abxx")
 
 
@@ -197,7 +198,7 @@ class TestNumbers:
     )
     def test_amounts_at_a_readable_length(self, value: str, unit: str, shown: str) -> None:
         """Digits that count are kept."""
-        assert view.amount(value, unit) == shown
+        assert numbers.amount(value, unit) == shown
 
     @pytest.mark.parametrize(
         ("now", "before", "said"),
@@ -213,7 +214,7 @@ class TestNumbers:
     )
     def test_change_since_the_last_run(self, now: str, before: str, said: str) -> None:
         """Nothing where a percentage says nothing."""
-        assert view.change(now, before) == said
+        assert numbers.change(now, before) == said
 
     @pytest.mark.parametrize("value", ["1e999999", "1e-999999", "-1e400", "NaN", "Infinity", "x", ""])
     @pytest.mark.parametrize(
@@ -359,7 +360,7 @@ def _key(finding: Finding) -> tuple[str, str]:
 class TestJson:
     def test_it_is_plain_json_with_the_last_value(self) -> None:
         """Texts hold exact decimals."""
-        told = json.loads(json.dumps(view.to_json(samples.shop())))
+        told = json.loads(json.dumps(plainjson.to_json(samples.shop())))
         gate = next(g for g in told["gates"] if g["gate"] == "canary.health")
 
         assert gate["measurements"][1]["measured"] == "1.72"

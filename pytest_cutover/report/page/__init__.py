@@ -1,0 +1,1 @@
+"""The parts of report.html, one module for each section."""
