@@ -404,17 +404,7 @@ class TestStore:
         self, context: RunContext, left: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Whichever file it is: without the bundle, which is the last, the rest says nothing."""
-        context = replace(context, retain_for=timedelta(days=30))
-        assert context.store is not None
-        retain, calls = context.store.retain, [left]
-
-        def full(key: str, until: datetime) -> Any:
-            calls[0] -= 1
-            if calls[0] < 0:
-                raise AdapterError("no Object Lock")
-            return retain(key, until)
-
-        monkeypatch.setattr(context.store, "retain", full)
+        context = self.retains_only(context, left, monkeypatch)
         conclusion = seal_unless_told(judge(context), context, [])
 
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
@@ -425,6 +415,19 @@ class TestStore:
         self, context: RunContext, left: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As with credentials that may neither retain nor remove: that the store has it is not enough."""
+        context = self.retains_only(context, left, monkeypatch)
+
+        def locked(_: str) -> None:
+            raise ObjectLockedError("AccessDenied")
+
+        monkeypatch.setattr(context.store, "delete", locked)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+
+    @staticmethod
+    def retains_only(context: RunContext, left: int, monkeypatch: pytest.MonkeyPatch) -> RunContext:
+        """The context with a store that retains `left` files, and then no more."""
         context = replace(context, retain_for=timedelta(days=30))
         assert context.store is not None
         retain, calls = context.store.retain, [left]
@@ -435,14 +438,8 @@ class TestStore:
                 raise AdapterError("AccessDenied")
             return retain(key, until)
 
-        def locked(_: str) -> None:
-            raise ObjectLockedError("AccessDenied")
-
         monkeypatch.setattr(context.store, "retain", refused)
-        monkeypatch.setattr(context.store, "delete", locked)
-        conclusion = seal_unless_told(judge(context), context, [])
-
-        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+        return context
 
     def test_where_the_index_does_not_verify_nothing_is_retained_or_left(self, context: RunContext) -> None:
         context = replace(context, retain_for=timedelta(days=30))
