@@ -26,10 +26,14 @@ from pytest_cutover.model import counted, rfc3339
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from pytest_cutover.keys.trusted import TrustedKey
 
 FINE, RED = 0, 1
+
+_SIGNED_BEFORE = frozenset({"policy", "waiver"})
+"""Roles in which something is signed that later runs go by."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -158,8 +162,10 @@ def _rotate(options: argparse.Namespace) -> int:
     ring, trust = KeyRing(folder), _trust_path(options.trust)
     active = ring.active()
     kind = None if options.kind is None else KeyKind(options.kind)
-    if options.prepare:
+    if options.prepare or (options.sign and not ring.is_unfinished()):
         following = ring.prepare(trust, at=_now(), kind=kind)
+    _sign_again(options.sign, ring, trust)
+    if options.prepare:
         print(f"next    {following.name} ({following.keyid[:16]}…): listed, and not active yet")
         print(f"wrote   {trust}: give it to everybody who verifies, then rotate without --prepare")
         return FINE
@@ -175,7 +181,22 @@ def _rotate(options: argparse.Namespace) -> int:
     print(f"active  {done.new.name} ({done.new.keyid[:16]}…)")
     print(f"{done.old.state.value:<7} {done.old.name} ({done.old.keyid[:16]}…){_until(done.old)}")
     print(f"wrote   {trust}: give it to everybody who verifies")
+    if not options.sign and done.old.roles & _SIGNED_BEFORE:
+        print(
+            f"again   policies and waivers that {done.old.name} has signed: new runs take no signature of it"
+        )
     return FINE
+
+
+def _sign_again(files: Sequence[Path], ring: KeyRing, trust: Path) -> None:
+    if not files:
+        return
+    from pytest_cutover.cli._sign_again import sign_again
+
+    leaving, following = ring.succession()
+    signed = sign_again(files, _named(leaving, load_trust(trust).keys, trust), following)
+    for path in signed:
+        print(f"signed  {path}: with key {following.keyid[:16]}… as well")
 
 
 def _retire(options: argparse.Namespace) -> int:

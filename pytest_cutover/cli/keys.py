@@ -144,6 +144,14 @@ def _declare_life(actions: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="make and list the next key only, to hand the trust file out first",
     )
+    rotate.add_argument(
+        "--sign",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="a policy or waiver that the old key has signed: sign it with the next one as well, before it is active; repeatable",
+    )
     rotate.add_argument("--kind", choices=[k.value for k in KeyKind], help="otherwise that of the old key")
     retire.add_argument("key", metavar="KEY", nargs="?", help="its name, or how its id begins")
     revoke.add_argument("key", metavar="KEY", help="its name, or how its id begins")
