@@ -17,6 +17,8 @@ from enum import Enum
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING, Any
 
+from tests.lean import UNUSED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -31,9 +33,6 @@ SUBJECT_HEX = "ab" * 32
 RUNS = "var/cutover/runs"
 REPORT = "report.json"
 BUNDLE = "bundle.intoto.jsonl"
-
-# Plugins that the machine may have and the projects do not need: only their start-up time.
-_UNUSED = ("hypothesispytest", "anyio", "timeout", "rerunfailures")
 
 
 class Mode(Enum):
@@ -266,7 +265,7 @@ def build(run: LyingRun, root: Path, keys: Keys) -> dict[str, str]:
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(dedent(text), encoding="utf-8")
-    environ = clean_environment() | {"CUTOVER_KEY": "none"}
+    environ = clean_environment() | {"CUTOVER_KEY": "none", "CUTOVER_VIEWS": "none"}
     if run.signs:
         environ |= {"CUTOVER_KEY": str(keys.decision), "CUTOVER_TRUST": str(keys.trust)}
     environ |= {name: value.replace("{root}", str(root)) for name, value in run.env.items()}
@@ -286,7 +285,7 @@ def clean_environment() -> dict[str, str]:
 
 def command(run: LyingRun, mode: Mode, root: Path) -> list[str]:
     """The command line of a project in one mode."""
-    unused = [p for p in _UNUSED if p not in run.plugins]
+    unused = [p for p in UNUSED if p not in run.plugins]
     shared = [*(f"-pno:{p}" for p in unused), "-p", "no:cacheprovider"]
     if "cacheprovider" in run.plugins:
         shared = shared[:-2]

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.lean import ADDOPTS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
@@ -115,7 +117,8 @@ class Project:
             and n not in ("NO_COLOR", "FORCE_COLOR", "CI")
         }
         key = {} if self.key is None else {"CUTOVER_KEY": self.key}
-        return kept | key | {"PYTHONIOENCODING": "utf-8"} | self.environ | changes
+        lean = {"PYTEST_ADDOPTS": ADDOPTS}
+        return kept | key | {"PYTHONIOENCODING": "utf-8"} | lean | self.environ | changes
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.lean import ADDOPTS
+
 ROOT = Path(__file__).resolve().parents[2]
 RUNNERS = {
     "in-process": ("-m", "pytest", "-m", "preflight", "gates"),
@@ -36,7 +38,7 @@ def preflight(project: Path, runner: str, *more: str, **variables: str) -> tuple
     done = subprocess.run(
         [sys.executable, "-P", *RUNNERS[runner], *more],
         cwd=project,
-        env=kept | variables,
+        env=kept | {"PYTEST_ADDOPTS": ADDOPTS} | variables,
         capture_output=True,
         text=True,
         timeout=120,

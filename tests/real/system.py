@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_cutover.cli import main
+from tests.lean import ADDOPTS
 from tests.real.servers import SEARCH_PATH, Server, fetch, free_port, need, wait_until
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def _command(argv: list[str], folder: Path, environ: Mapping[str, str]) -> subpr
     return subprocess.run(
         argv,
         cwd=folder,
-        env={**kept, "PATH": SEARCH_PATH, **environ},
+        env={**kept, "PATH": SEARCH_PATH, "PYTEST_ADDOPTS": ADDOPTS, **environ},
         capture_output=True,
         text=True,
         timeout=COMMAND_LIMIT_S,

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from tests.lean import ADDOPTS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -54,7 +56,7 @@ class GateProject:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=self.folder,
-            env=kept,
+            env=kept | {"PYTEST_ADDOPTS": ADDOPTS},
             capture_output=True,
             text=True,
             timeout=120,
