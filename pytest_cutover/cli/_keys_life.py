@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import ConfigError, CutoverError
 from pytest_cutover.keys.countdown import KeyFinding, Severity, check_keys
-from pytest_cutover.keys.ring import KeyRing, is_ring, retire, revoke
+from pytest_cutover.keys.ring import KeyRing, alone_in, is_ring, retire, revoke
 from pytest_cutover.keys.signer import KEY_VARIABLE
 from pytest_cutover.keys.trust import (
     REPOSITORY_TRUST,
@@ -159,7 +159,13 @@ def _rotate(options: argparse.Namespace) -> int:
             f"expected a key ring, got none and {KEY_VARIABLE} names none",
             hint="cutover keys rotate FOLDER; cutover keys new FOLDER --ring makes one",
         )
-    ring, trust = KeyRing(folder), _trust_path(options.trust)
+    ring = KeyRing(folder)
+    ring.active()  # says why there is none
+    with alone_in(folder):  # what is signed for the next key must not meet the one after it
+        return _rotate_alone(options, ring, _trust_path(options.trust))
+
+
+def _rotate_alone(options: argparse.Namespace, ring: KeyRing, trust: Path) -> int:
     active = ring.active()
     kind = None if options.kind is None else KeyKind(options.kind)
     if options.prepare or (options.sign and not ring.is_unfinished()):
@@ -169,22 +175,16 @@ def _rotate(options: argparse.Namespace) -> int:
         print(f"next    {following.name} ({following.keyid[:16]}…): listed, and not active yet")
         print(f"wrote   {trust}: give it to everybody who verifies, then rotate without --prepare")
         return FINE
-    done = ring.rotate(
-        trust,
-        _log(options, trust, active),
-        grace=timedelta(days=options.grace_days),
-        at=_now(),
-        kind=kind,
-    )
+    log = _log(options, trust, active)
+    done = ring.rotate(trust, log, grace=timedelta(days=options.grace_days), at=_now(), kind=kind)
     if done.was_begun:
         print("finished the rotation that was begun before; nothing new was rotated", file=sys.stderr)
     print(f"active  {done.new.name} ({done.new.keyid[:16]}…)")
     print(f"{done.old.state.value:<7} {done.old.name} ({done.old.keyid[:16]}…){_until(done.old)}")
     print(f"wrote   {trust}: give it to everybody who verifies")
     if not options.sign and done.old.roles & _SIGNED_BEFORE:
-        print(
-            f"again   policies and waivers that {done.old.name} has signed: new runs take no signature of it"
-        )
+        name = done.old.name
+        print(f"again   policies and waivers that {name} has signed: new runs take no signature of it")
     return FINE
 
 
@@ -194,7 +194,7 @@ def _sign_again(files: Sequence[Path], ring: KeyRing, trust: Path) -> None:
     from pytest_cutover.cli._sign_again import sign_again
 
     leaving, following = ring.succession()
-    signed = sign_again(files, _named(leaving, load_trust(trust).keys, trust), following)
+    signed = sign_again(files, _named(leaving, load_trust(trust).keys, trust), following, _now())
     for path in signed:
         print(f"signed  {path}: with key {following.keyid[:16]}… as well")
 

@@ -10,32 +10,48 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import ConfigError, EvidenceError, VerificationError
 from pytest_cutover.evidence.envelope import (
     POLICY_TYPE,
+    STATEMENT_TYPE,
     add_signature,
     format_envelope,
     read_foreign_envelope,
     verify_foreign,
 )
+from pytest_cutover.evidence.waivers import ROLE as WAIVER_ROLE
+from pytest_cutover.evidence.waivers import read_waiver
 from pytest_cutover.files import write_atomic
+from pytest_cutover.keys.trusted import KeyState
+from pytest_cutover.policy.signature import ROLE as POLICY_ROLE
 from pytest_cutover.policy.signature import envelope_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from pytest_cutover.evidence.envelope import Envelope
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trusted import TrustedKey
 
+_HINT = "name policies and waivers that this key has signed; cutover policy sign signs others"
+_STATES = {KeyState.GRACE: "in grace", KeyState.RETIRED: "retired", KeyState.REVOKED: "revoked"}
 
-def sign_again(files: Sequence[Path], leaving: TrustedKey, following: Signer) -> list[Path]:
+
+def sign_again(files: Sequence[Path], leaving: TrustedKey, following: Signer, now: datetime) -> list[Path]:
     """Add the signature of `following` to each of `files`: policies, or waivers. Those that it has changed.
 
     Nothing is written when one of them cannot be signed. What carries that signature already stays as it is.
 
     Raises:
-        ConfigError: one is missing, was changed after it was signed, or `leaving` has not signed it.
+        ConfigError: `leaving` counts no more, so that its signature proves nothing; or a file is missing, was
+            changed after it was signed, or has not been signed by `leaving`, or not in a role of its.
         AdapterError: one cannot be written.
     """
+    if leaving.state is not KeyState.ACTIVE or not leaving.is_valid_at(now):
+        state = _STATES.get(leaving.state, "beyond its time")
+        raise ConfigError(
+            f"{leaving.name!r} is {state}: what it has signed may be anybody's",
+            hint="rotate without --sign, review each file, then sign it: cutover policy sign FILE",
+        )
     signed = {}
     for file in files:
         beside, envelope = _signed_by(file, leaving)
@@ -48,18 +64,34 @@ def sign_again(files: Sequence[Path], leaving: TrustedKey, following: Signer) ->
 
 def _signed_by(file: Path, leaving: TrustedKey) -> tuple[Path, Envelope]:
     """The envelope beside a policy, or that is a waiver, and its path."""
-    hint = "name policies and waivers that this key has signed; cutover policy sign signs others"
     is_envelope = file.suffix == ".dsse"
     path = file if is_envelope else envelope_path(file)
     try:
         envelope = read_foreign_envelope(path.read_bytes())
         if not is_envelope and (envelope.payload_type, envelope.payload) != (POLICY_TYPE, file.read_bytes()):
             raise EvidenceError("the policy was changed after it was signed")
+        role = _role(envelope)
+        if not leaving.has_role(role):
+            raise EvidenceError(f"{leaving.name!r} has no role {role}")
         verify_foreign(envelope, [leaving])
     except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read: {exc.strerror or exc}", hint=hint) from None
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror or exc}", hint=_HINT) from None
     except VerificationError:
-        raise ConfigError(f"{path}: {leaving.name!r} has not signed it", hint=hint) from None
+        raise ConfigError(f"{path}: {leaving.name!r} has not signed it", hint=_HINT) from None
     except EvidenceError as exc:
-        raise ConfigError(f"{path}: {exc}", hint=hint) from None
+        raise ConfigError(f"{path}: {exc}", hint=_HINT) from None
     return path, envelope
+
+
+def _role(envelope: Envelope) -> str:
+    """The role in which this is signed: of decisions and other statements the next key vouches for none.
+
+    Raises:
+        EvidenceError: it is neither a policy nor a waiver.
+    """
+    if envelope.payload_type == POLICY_TYPE:
+        return POLICY_ROLE
+    if envelope.payload_type != STATEMENT_TYPE:
+        raise EvidenceError(f"expected a policy or a waiver, got {envelope.payload_type[:100]!a}")
+    read_waiver(envelope.payload)
+    return WAIVER_ROLE

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_cutover.cli import main
-from pytest_cutover.evidence.envelope import read_foreign_envelope
+from pytest_cutover.evidence.envelope import read_foreign_envelope, sign_envelope
 from pytest_cutover.keys.ring import KeyRing
 
 Capture = pytest.CaptureFixture[str]
@@ -146,6 +147,55 @@ class TestRefused:
         self, name: str, capsys: Capture
     ) -> None:
         self.is_refused("cannot be read: No such file", capsys, str(POLICY), name)
+
+    def test_anything_of_a_key_that_was_revoked(self, capsys: Capture) -> None:
+        """Whoever has stolen it may have signed the policy that stands there now."""
+        assert main(["keys", "revoke", "ada", "--reason", "stolen"]) == 0
+        self.is_refused("'ada' is revoked: what it has signed may be anybody's", capsys, str(POLICY))
+        assert not counts()
+
+    def test_anything_of_a_key_that_has_ended(self, capsys: Capture) -> None:
+        trust = Path("configs/trust.json")
+        document = json.loads(trust.read_text())
+        document["keys"][0]["not_after"] = "2026-01-01T00:00:00Z"
+        trust.write_text(json.dumps(document))
+        self.is_refused("'ada' is beyond its time", capsys, str(POLICY))
+        assert not counts()
+
+    def test_anything_of_a_key_that_another_rotation_has_ended(
+        self, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The trust file says so, and the ring was stopped before it could."""
+        write = KeyRing._write
+
+        def dies_at_the_end(ring: KeyRing, state: Any) -> None:
+            if state.leaving is None and state.next is None:
+                raise KeyboardInterrupt
+            write(ring, state)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(KeyRing, "_write", dies_at_the_end)
+            assert rotate() == 130
+        self.active = KeyRing(Path("ring")).active()
+        self.is_refused("'ada' is in grace", capsys, str(POLICY))
+
+    def test_what_is_neither_a_policy_nor_a_waiver(self, capsys: Capture) -> None:
+        """The next key would vouch for a decision, a drill, or whatever else the old one may have signed."""
+        ring = KeyRing(Path("ring"))
+        for kind, payload, why in (
+            ("application/vnd.in-toto+json", b'{"_type":"https://in-toto.io/Statement/v1"}', "other.dsse: "),
+            ("text/plain", b"hello", "expected a policy or a waiver, got 'text/plain'"),
+        ):
+            Path("other.dsse").write_bytes(sign_envelope(payload, kind, ring.signer()))
+            self.is_refused(why, capsys, "other.dsse")
+
+    def test_what_it_had_no_right_to_sign(self, capsys: Capture) -> None:
+        write_waiver("waiver.dsse")
+        trust = Path("configs/trust.json")
+        document = json.loads(trust.read_text())
+        document["keys"][0]["roles"] = ["policy"]
+        trust.write_text(json.dumps(document))
+        self.is_refused("'ada' has no role waiver", capsys, "waiver.dsse")
 
     def test_what_is_no_envelope(self, capsys: Capture) -> None:
         Path("text.dsse").write_text("hello")
