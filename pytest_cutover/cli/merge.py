@@ -173,10 +173,11 @@ def _store(
     from pytest_cutover.store.keeping import keep_run
     from pytest_cutover.store.putting import take_out
 
+    until = None if retain_for is None else datetime.now(UTC) + retain_for
     try:
-        keep_run(store, folder, environment, signer, anchor, retain_for=retain_for)
+        keep_run(store, folder, environment, signer, anchor, until=until)
     except BaseException:
-        if take_out(store, folder, retained=retain_for is not None):
+        if take_out(store, folder, until=until):
             (folder / BUNDLE_FILE).unlink(missing_ok=True)
         raise
 

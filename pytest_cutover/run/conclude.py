@@ -169,18 +169,12 @@ def _store(sealed: Conclusion, context: RunContext) -> Conclusion:
 
     kept = replace(sealed, kept=(*sealed.kept, ("store", store.where.removeprefix(f"{context.rootdir}/"))))
     environment = context.policy.environment
+    until = None if context.retain_for is None else datetime.now(UTC) + context.retain_for
     try:
-        keep_run(
-            store,
-            context.run_dir,
-            environment,
-            current(signer),
-            context.anchor,
-            retain_for=context.retain_for,
-        )
+        keep_run(store, context.run_dir, environment, current(signer), context.anchor, until=until)
     except BaseException as exc:  # whatever it was: two verdicts of one run must not be left behind
         why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
-        if not take_out(store, context.run_dir, retained=context.retain_for is not None):
+        if not take_out(store, context.run_dir, until=until):
             return replace(kept, kept=(*kept.kept, ("note", f"after it was stored: {why}")))
         take_back(sealed, context)
         if isinstance(exc, KeyboardInterrupt):

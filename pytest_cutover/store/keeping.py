@@ -11,7 +11,6 @@ from pytest_cutover.store.layout import BUNDLE_FILE
 from pytest_cutover.store.putting import put_run
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from pathlib import Path
 
     from pytest_cutover.evidence.envelope import EnvelopeSigner
@@ -27,9 +26,9 @@ def keep_run(
     signer: EnvelopeSigner,
     anchor: Anchor | None,
     *,
-    retain_for: timedelta | None = None,
+    until: datetime | None = None,
 ) -> None:
-    """Put the run in the folder `run_dir` into `store`, retain it if asked, and bring it into the index.
+    """Put the run in the folder `run_dir` into `store`, retain it `until` then if asked, and bring it into the index.
 
     What an error leaves is for `take_out`.
 
@@ -38,14 +37,13 @@ def keep_run(
         ConfigError: a file of the run cannot be read.
         StoreUnavailableError: the store did not take it, or does not retain it.
     """
-    if retain_for is not None or isinstance(store, S3Objects):
+    if until is not None or isinstance(store, S3Objects):
         # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
         index_before(store, anchor, [environment], datetime.now(UTC))
     put = put_run(store, run_dir)
-    now = datetime.now(UTC)
-    if retain_for is not None:
-        retain_put(store, put, now + retain_for)
-    index_runs(store, [put.document.run_id], [environment], signer, anchor, now)
+    if until is not None:
+        retain_put(store, put, until)
+    index_runs(store, [put.document.run_id], [environment], signer, anchor, datetime.now(UTC))
 
 
 def retain_put(store: ObjectStore, put: Put, until: datetime) -> None:

@@ -34,6 +34,7 @@ from pytest_cutover.store.reading import documents_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
     from pathlib import Path
 
     from pytest_cutover.objects.protocol import Absent, Held, ObjectStore
@@ -66,10 +67,10 @@ def put_run(store: ObjectStore, run_dir: Path) -> Put:
     return put_set(store, read_set(run_dir))
 
 
-def take_out(store: ObjectStore, run_dir: Path, *, retained: bool = False) -> bool:
+def take_out(store: ObjectStore, run_dir: Path, *, until: datetime | None = None) -> bool:
     """Remove what an attempt to put that run left, as far as the store lets it: half a set may not pass for evidence.
 
-    False: it stays, put whole (and `retained`, where that was asked for), as the index names it or as the store does not
+    False: it stays, put whole (and retained `until` then, where that was asked for), as the index names it or as the store does not
     let it go. What another run of that id left is not removed.
     """
     with suppress(EvidenceError, AdapterError):
@@ -82,11 +83,15 @@ def take_out(store: ObjectStore, run_dir: Path, *, retained: bool = False) -> bo
         if there.items() - ours.items():
             return True
         if _is_indexed(store, run_id) or not _remove(store, there):
-            is_kept = not retained or all(held.retain_until is not None for _, held in found.values())
-            return there != ours or not is_kept
+            return there != ours or not all(_is_kept(held, until) for _, held in found.values())
         if settle_latest(store) is None:
             _drop_latest(store, data)
     return True
+
+
+def _is_kept(held: Held, until: datetime | None) -> bool:
+    """Whether it is retained that long; what a bucket retains by itself may be much less."""
+    return until is None or (held.retain_until is not None and held.retain_until >= until)
 
 
 def _drop_latest(store: ObjectStore, data: bytes) -> None:

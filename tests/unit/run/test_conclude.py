@@ -425,6 +425,30 @@ class TestStore:
 
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
 
+    @pytest.mark.parametrize("by_itself", [timedelta(days=1), timedelta(days=31)])
+    def test_what_a_bucket_retains_by_itself_has_to_be_as_long(
+        self, context: RunContext, by_itself: timedelta, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The default of a bucket holds what was put for a day, and may be all that there is."""
+        assert context.store is not None
+        write, retain = context.store.write, context.store.retain
+        context = self.retains_only(context, 0, monkeypatch)
+
+        def retained(key: str, data: bytes, *, expected: Any) -> Any:
+            held = write(key, data, expected=expected)
+            return retain(key, datetime.now(UTC) + by_itself) if key.startswith("history/") else held
+
+        def broken(*_: object) -> None:
+            raise AdapterError("down")
+
+        monkeypatch.setattr(context.store, "write", retained)
+        monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", broken)
+        conclusion = seal_unless_told(judge(context), context, [])
+
+        is_enough = by_itself > timedelta(days=30)
+        assert conclusion.decision.verdict is (Verdict.GO if is_enough else Verdict.NO_GO)
+        assert (Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)) is not is_enough
+
     @staticmethod
     def retains_only(context: RunContext, left: int, monkeypatch: pytest.MonkeyPatch) -> RunContext:
         """The context with a store that retains `left` files, and then no more."""
