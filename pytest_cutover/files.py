@@ -93,6 +93,22 @@ def read_or_none(path: Path) -> bytes | None:
         return None
 
 
+def read_if_there(path: Path) -> bytes | None:
+    """The same; None when there surely is none.
+
+    Raises:
+        AdapterError: something is there, or may be, and cannot be read.
+    """
+    try:
+        return read_regular(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as exc:
+        raise AdapterError(
+            f"cannot read {path}: {exc.strerror or exc}", hint="let this user read it, or move it away"
+        ) from None
+
+
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     """Make `folder`, and those above it as usual; the names of all that were missing are on the disk afterwards.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.unsigned import begun_between
-from pytest_cutover.keys.trust import find_anchor
+from pytest_cutover.keys.trust import find_anchor, is_there
 from pytest_cutover.model import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -49,13 +49,17 @@ def read(path: Path) -> bytes:
 
 
 def read_if_there(path: Path) -> bytes | None:
-    """The bytes of the file at `path`; None when there is none."""
-    return read(path) if os.path.lexists(path) else None
+    """The bytes of the file at `path`; None when there surely is none.
+
+    Raises:
+        ConfigError: as `read`; also where this user may not look.
+    """
+    return read(path) if is_there(path) else None
 
 
 def first_line(path: Path) -> bytes | None:
     """The first line of the file at `path`; None when there is none, empty when it cannot be read."""
-    if not os.path.lexists(path):
+    if not is_there(path):
         return None
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

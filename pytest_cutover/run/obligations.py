@@ -10,7 +10,7 @@ from pytest_cutover.evidence.inclusion import PROOF_FILE, verify_logged
 from pytest_cutover.evidence.problems import ProblemCode
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.unsigned import begun_between
-from pytest_cutover.files import read_or_none
+from pytest_cutover.files import read_if_there
 from pytest_cutover.model import Verdict, parse_rfc3339
 from pytest_cutover.obligation import Owed, shows
 
@@ -47,12 +47,15 @@ def find_owed(runs: Path, environment: str, anchor: Anchor | None) -> tuple[Owed
 
     `runs` is the folder of runs. Both sides need evidence that `anchor` verifies: what nobody signed went
     nowhere and shows nothing; but a promise outlives the key that signed it. Runs that were moved away are not seen.
+
+    Raises:
+        AdapterError: a run cannot be read, and what it promised could be overdue.
     """
     if anchor is None:
         return ()
     names = sorted(p.name for p in runs.iterdir()) if runs.is_dir() else []
     folders = [runs / name for name in names if begun_between(name) is not None]
-    asking = [f for f in folders if _WITH_GUARDS in (read_or_none(f / REPORT_FILE) or b"")]
+    asking = [f for f in folders if _WITH_GUARDS in (read_if_there(f / REPORT_FILE) or b"")]
     owed: list[Owed] = []
     for folder in asking:
         found = _found(folder, anchor)
@@ -108,10 +111,10 @@ def _judged(found: Verification) -> tuple[GateDecision, ...]:
 
 
 def _found(folder: Path, anchor: Anchor) -> Verification | None:
-    bundle, report = read_or_none(folder / BUNDLE_FILE), read_or_none(folder / REPORT_FILE)
+    bundle, report = read_if_there(folder / BUNDLE_FILE), read_if_there(folder / REPORT_FILE)
     if bundle is None or report is None:
         return None
-    return verify_logged(bundle, report, read_or_none(folder / PROOF_FILE), anchor)
+    return verify_logged(bundle, report, read_if_there(folder / PROOF_FILE), anchor)
 
 
 def _still_asks(found: Verification) -> bool:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +12,6 @@ from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.model import rfc3339
 from tests.unit.evidence.runs import KEY, NOW, POLICY_DIGEST, POLICY_KEY, SHA, Run, sealed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Capture = pytest.CaptureFixture[str]
 AT = rfc3339(NOW + timedelta(minutes=10))
@@ -65,6 +62,26 @@ class TestAdmit:
         out = capsys.readouterr().out
         assert out.startswith("REFUSED   must not go into production\n  decision.not-go ")
         assert f"\nasked    sha256:{SHA}\n" in out
+
+    @pytest.mark.parametrize("hidden", [BUNDLE_FILE, "journal.jsonl"])
+    def test_a_newer_run_that_this_user_may_not_look_into_is_no_run_less(
+        self, repo: Path, hidden: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        """The gates ran as somebody else: what cannot be looked at is not what is not there."""
+        write(repo, GO)
+        closed = write(repo, NO_GO)
+        for path in closed.iterdir():
+            path.unlink()
+        lstat = Path.lstat
+
+        def refused(path: Path) -> os.stat_result:
+            if path.parent.name == NO_GO.run_id and path.name == hidden:
+                raise PermissionError(13, "Permission denied")
+            return lstat(path)
+
+        monkeypatch.setattr(Path, "lstat", refused)
+        assert admit() != 0
+        capsys.readouterr()
 
     def test_named_evidence_is_all_that_counts(self, repo: Path) -> None:
         go, no_go = write(repo, GO), write(repo, NO_GO)
