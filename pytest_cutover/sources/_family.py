@@ -120,8 +120,30 @@ def _entries() -> list[str]:
 def _environ(pid: str) -> list[bytes]:
     """`NAME=value` of each variable; nothing of a process that has ended or is somebody else's."""
     try:
-        with (_PROC / pid / "environ").open("rb") as file:
-            return file.read().split(b"\0")
+        found = _variables(_PROC / pid)
+    except PermissionError:
+        return []
+    except OSError:
+        found = []
+    if any(found):
+        return found
+    # A process goes on when its first thread has ended, and then only the others show this.
+    for thread in _threads(pid):
+        with contextlib.suppress(OSError):
+            others = _variables(_PROC / pid / "task" / thread)
+            if any(others):
+                return others
+    return found
+
+
+def _variables(folder: Path) -> list[bytes]:
+    with (folder / "environ").open("rb") as file:
+        return file.read().split(b"\0")
+
+
+def _threads(pid: str) -> list[str]:
+    try:
+        return os.listdir(_PROC / pid / "task")  # noqa: PTH208 # names are all that is needed
     except OSError:
         return []
 

@@ -81,6 +81,18 @@ class TestMembers:
 
         assert family.members(1) == ["worker (8)"]
 
+    def test_one_whose_first_thread_has_ended_while_another_goes_on_is_found(
+        self, family: Family, machine: Machine
+    ) -> None:
+        """The kernel shows it as a zombie, and no environment."""
+        machine.process(7, state="Z")
+        machine.end(7)
+        for thread in ("7", "12"):
+            (machine.folder / "7/task" / thread).mkdir(parents=True)
+        (machine.folder / "7/task/12/environ").write_text(f"{machine.mark}\0")
+
+        assert family.members(1) == ["worker (7)"]
+
     @pytest.mark.parametrize(
         ("state", "started"), [("Z", 2**60), ("X", 2**60), ("R", 0)], ids=["ended", "gone", "older"]
     )
