@@ -1,6 +1,6 @@
 """The shipped gates about evidence: is what was decided kept, unchanged, logged and restorable, and will its keys hold?
 
-They ask `cutover` itself, as an auditor would, and measure what it prints; the limits stand in configs/policy.json.
+They ask `cutover` itself, as an auditor would, and measure its answer and what it prints; the limits stand in configs/policy.json.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.preflight
     remedy=f"{DOCS}/evidence-store.md",
 )
 def test_integrity(gate, ask, places):
-    reading = ask("evidence", "verify", "--store", places["store"], "--log", places["log"])
+    reading = ask("evidence", "verify", "--store", places["store"], "--log", places["log"], "--json")
+    gate.measure("exit_code", reading.exit_code, observed_at=reading.observed_at)
     found = reading.json()
 
     gate.measure("findings", len(found["findings"]), observed_at=reading.observed_at, source=places["store"])
@@ -43,7 +44,8 @@ def test_integrity(gate, ask, places):
     remedy=f"{DOCS}/evidence-s3.md",
 )
 def test_enforcement(gate, ask, places):
-    reading = ask("evidence", "check-store", places["store"])
+    reading = ask("evidence", "check-store", places["store"], "--json")
+    gate.measure("exit_code", reading.exit_code, observed_at=reading.observed_at)
     found = reading.json()
 
     allowed = [a["name"] for a in found["attempts"] if not a["denied"]]
@@ -63,7 +65,10 @@ def test_enforcement(gate, ask, places):
     remedy=f"{DOCS}/evidence-store.md",
 )
 def test_drill(gate, ask, places):
-    reading = ask("evidence", "drilled", "--drills", DRILLS, "--store", places["store"])
+    reading = ask("evidence", "drilled", "--drills", DRILLS, "--store", places["store"], "--json")
+    gate.measure("exit_code", reading.exit_code, observed_at=reading.observed_at)
+    for line in reading.stderr.splitlines()[:2]:
+        gate.note(line)
     told = reading.json()
     drill = told["predicate"]
 
@@ -83,7 +88,10 @@ def test_drill(gate, ask, places):
     remedy=f"{DOCS}/transparency-log.md",
 )
 def test_inclusion(gate, ask, places):
-    reading = ask("log", "audit", "--log", places["log"], "--origin", places["origin"], "--runs", RUNS)
+    reading = ask(
+        "log", "audit", "--log", places["log"], "--origin", places["origin"], "--runs", RUNS, "--json"
+    )
+    gate.measure("exit_code", reading.exit_code, observed_at=reading.observed_at)
     found = reading.json()
 
     gate.measure("tlog_inclusion_gap", found["tlog_inclusion_gap"], observed_at=reading.observed_at)
@@ -101,7 +109,8 @@ def test_inclusion(gate, ask, places):
     remedy=f"{DOCS}/keys.md",
 )
 def test_countdown(gate, ask):
-    reading = ask("keys", "check")
+    reading = ask("keys", "check", "--json")
+    gate.measure("exit_code", reading.exit_code, observed_at=reading.observed_at)
     found = reading.json()
 
     ending = [f for f in found["findings"] if f["severity"] != "fine"]
@@ -118,12 +127,10 @@ def test_countdown(gate, ask):
     owner="release manager",
     remedy=f"{DOCS}/policy.md",
 )
-def test_signatures(gate, command, trust):
-    reading = command.run(
-        [sys.executable, "-P", "-m", "pytest_cutover", "policy", "verify", "configs/policy.json"], env=trust
-    )
-
+def test_signatures(gate, ask):
+    reading = ask("policy", "verify", "configs/policy.json")
     gate.measure("exit_code", reading.exit_code, observed_at=reading.observed_at)
+
     for line in reading.stdout.splitlines()[1:3]:
         gate.note(line.strip())
 
@@ -136,10 +143,10 @@ def trust():
 
 @pytest.fixture
 def ask(command, trust):
-    """A `cutover` verb that prints JSON: the reading of its output."""
+    """A `cutover` verb: its reading. Gates measure the exit code too: what it prints of a no may look like a yes."""
 
     def asked(*arguments):
-        argv = [sys.executable, "-P", "-m", "pytest_cutover", *arguments, "--json"]
+        argv = [sys.executable, "-P", "-m", "pytest_cutover", *arguments]
         return command.run(argv, env=trust, timeout_s=LIMIT_S)
 
     return asked

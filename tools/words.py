@@ -71,6 +71,12 @@ VERB_EXIT_CODES: list[tuple[str, str, str, str]] = [
     ("`evidence show`", "shown", "", "there is no such run"),
     ("`evidence upload`, `restore`", "all of it is there", "something else is", "unusable, or no answer"),
     ("`evidence drill`", "PASS", "FAIL", "unusable, or no answer"),
+    (
+        "`evidence drilled`",
+        "PASS, and fresh",
+        "failed, stale, of another store, or does not verify",
+        "there is none",
+    ),
     ("`evidence check-store`", "WORM", "not WORM", "the store cannot be asked"),
     ("`log append`", "appended", "", "no key, or the log cannot be used"),
     ("`log checkpoint`, `prove`", "printed", "", "the log cannot be used, or a witness refuses"),

@@ -54,14 +54,14 @@ def run(options: Namespace) -> int:
     if drill is None:
         raise ConfigError(f"there is no drill in {options.drills}", hint="cutover evidence drill makes one")
     is_stale = drill.is_stale(now)
-    is_asked_for = options.store is None or _policy_store.is_same(drill.store, options.store)
+    if options.store is not None and not _policy_store.is_same(drill.store, options.store):
+        print(f"error: expected a drill of {options.store}, the newest is of {drill.store}", file=sys.stderr)
+        return COUNTS_NOT
     if options.json:
         print(json.dumps(json.loads(drill_statement(drill)) | {"stale": is_stale}, indent=1))
     else:
         _evidence.show(_lines(drill, is_stale=is_stale))
-    if not is_asked_for:
-        print(f"error: expected a drill of {options.store}, the newest is of {drill.store}", file=sys.stderr)
-    return COUNTS if drill.passed and is_asked_for and not is_stale else COUNTS_NOT
+    return COUNTS if drill.passed and not is_stale else COUNTS_NOT
 
 
 def _lines(drill: Drill, *, is_stale: bool) -> Iterator[str]:

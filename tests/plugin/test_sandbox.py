@@ -138,7 +138,7 @@ class TestItsEvidence:
         code, _, output = preflight(gone, "supervised")
 
         assert (code, "restore drill" in output) == (0, False), output
-        assert "evidence.integrity   findings 0 · runs 2" in output
+        assert "evidence.integrity   exit_code 0 · findings 0 · runs 2" in output
 
     def test_a_changed_file_is_red(self, gone: Path) -> None:
         newest = max((gone / "var/evidence/history").iterdir()) / "report.json"

@@ -305,6 +305,9 @@ class TestCommand:
         for words, code in (([], 0), (["--store", f"{tmp_path}/evidence"], 0), (["--store", "other"], 1)):
             assert cli.main(["evidence", "drilled", *words]) == code
         assert "error: expected a drill of other, the newest is of evidence\n" in capsys.readouterr().err
+        for words in ([], ["--json"]):
+            assert cli.main(["evidence", "drilled", "--store", "other", *words]) == 1
+            assert capsys.readouterr().out == ""  # nothing that reads as PASS
 
     @pytest.mark.parametrize(
         ("words", "code"),
