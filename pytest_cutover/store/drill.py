@@ -235,11 +235,11 @@ def drill_statement(drill: Drill) -> bytes:
 
 
 def read_drill(line: bytes, anchor: Anchor, now: datetime) -> Drill:
-    """A drill that a trusted key signed. Whether it passed and is still fresh is for the caller to ask.
+    """A drill that a trusted key signed, and that still counts. Whether it passed and is still fresh is for the caller to ask.
 
     Raises:
         EvidenceError: no envelope of ours, malformed, or from the future.
-        VerificationError: no key that may sign for stores signed it.
+        VerificationError: no key that may sign for stores, then and now, signed it; or too few persons did.
     """
     envelope = read_envelope(line.removesuffix(b"\n"))
     if envelope.payload_type != STATEMENT_TYPE or not line.endswith(b"\n"):
@@ -249,15 +249,19 @@ def read_drill(line: bytes, anchor: Anchor, now: datetime) -> Drill:
     if drill.finished_at > now + timedelta(seconds=5):
         raise EvidenceError(f"the drill is of {rfc3339(drill.finished_at)}, which is yet to come")
     for environment in drill.environments or (EVERYWHERE,):
-        keys = [
-            key
+        able = {
+            key.keyid
             for role in ROLES
             for key in anchor.verifiers(role=role, environment=environment, at=drill.finished_at)
-        ]
-        if not all(key.keyid in {able.keyid for able in keys} for key in signed):
+            if key.is_valid_at(now)
+        }
+        if not all(key.keyid in able for key in signed):
             raise VerificationError(
-                f"no key of {anchor.where} that may sign for {environment} signed the drill"
+                f"expected a key of {anchor.where} that may sign for {environment}, when it was drilled and now"
             )
+    lack = anchor.shortfall(ROLES[0], signed)
+    if lack is not None:
+        raise VerificationError(lack)
     return drill
 
 

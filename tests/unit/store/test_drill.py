@@ -231,6 +231,30 @@ class TestStatement:
             with pytest.raises(VerificationError, match="that may sign for production"):
                 read_drill(line, anchor(other), LATER)
 
+    @pytest.mark.parametrize(
+        ("after", "reads"),
+        [(timedelta(days=2), True), (timedelta(days=1), True), (timedelta(hours=23), False)],
+    )
+    def test_a_key_that_has_ended_since_is_refused(self, drilled, after, reads):
+        line, now = sign_drill(drilled(), KEY), LATER + timedelta(days=1)
+        keys = trust(not_after=LATER + after)
+
+        assert read_drill(line, keys, LATER) == read_drill(line, trust(), now)
+        if reads:
+            assert read_drill(line, keys, now).passed
+        else:
+            with pytest.raises(VerificationError, match="that may sign for production"):
+                read_drill(line, keys, now)
+
+    def test_persons_that_the_trust_file_asks_for_are_asked_for(self, drilled):
+        line = sign_drill(drilled(), KEY)
+
+        assert read_drill(line, replace(trust(person="Ada"), thresholds={"store": 1}), LATER).passed
+        for person, needed in ((None, 1), ("Ada", 2)):
+            keys = replace(trust(person=person), thresholds={"store": needed})
+            with pytest.raises(VerificationError, match=f"signatures of {needed} persons in role store"):
+                read_drill(line, keys, LATER)
+
     def test_one_from_the_future_is_refused(self, drilled):
         with pytest.raises(EvidenceError, match="yet to come"):
             read_drill(sign_drill(drilled(), KEY), trust(), LATER - timedelta(minutes=1))
