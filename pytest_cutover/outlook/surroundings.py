@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from pytest_cutover.keys.signer import Signer
+    from pytest_cutover.keys.signer import PemSigner, Signer
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.obligation import Owed
     from pytest_cutover.outlook.collection import Collection
@@ -128,13 +128,30 @@ class Surroundings:
         from pytest_cutover.run.logged import find_log_key
 
         try:
-            find_log_key(self.environ, self.rootdir, origin)
+            signer = find_log_key(self.environ, self.rootdir, origin)
         except ConfigError as exc:
             self._stop(f"the key of the log: {exc}", exc.hint)
             return None
         self.facts.append(("log", f"{origin} in {rule.place}"))
+        if signer is not None:
+            self._log_key(origin, signer)
         self._witnesses(origin)
         return origin
+
+    def _log_key(self, origin: str, signer: PemSigner) -> None:
+        """Whether those who verify would believe what the log's key signs."""
+        if self.anchor is None:
+            return
+        from pytest_cutover.evidence.inclusion import log_verifiers
+        from pytest_cutover.tlog.note import NoteVerifier
+
+        environment = self.loaded.effective.environment
+        known = {(v.name, v.key_id) for v in log_verifiers(self.anchor, environment, self.now)}
+        if (origin, NoteVerifier(origin, signer.public).key_id) not in known:
+            self._note(
+                f"the key of the log {origin} is none for {environment}, says {self.anchor.where}",
+                hint=f"cutover verify and admit would refuse the evidence; cutover keys show KEY --role log --origin {origin}",
+            )
 
     def _witnesses(self, origin: str) -> None:
         """Whether the trust file knows as many witnesses as have to cosign; none of them is asked."""

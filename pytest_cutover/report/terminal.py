@@ -270,6 +270,8 @@ def evidence_lines(
     kind = "development key" if context.signer.kind is SignerKind.DEVELOPMENT else "key"
     yield style.plain(f"evidence  {run}")
     yield style.plain(f"signed    with {kind} {context.signer.keyid[:12]}")
+    for doubt in context.doubts(decision.decided_at):
+        yield style.paint(f"doubted   {doubt}: cutover verify and admit refuse this", "red")
     yield from (style.plain(f"{what:<9} {where}") for what, where in kept)
     sandbox = " · sandbox: counts nowhere else" if policy.sandbox else ""
     if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS):

@@ -95,6 +95,22 @@ class RunContext:
         found["origin"] = None if self.log is None else self.log.log.origin
         return {name: where for name, where in found.items() if where is not None}
 
+    def doubts(self, at: datetime) -> Iterator[str]:
+        """Why those who verify with this run's own trust file would not believe what it signs; a gate is not held to it."""
+        if self.anchor is None or self.signer is None:
+            return
+        environment, where = self.policy.environment, self.anchor.where
+        decide = self.anchor.verifiers(role="decision", environment=environment, at=at)
+        if all(key.keyid != self.signer.keyid for key in decide):
+            yield f"the key {self.signer.keyid[:16]} may not decide in {environment}, says {where}"
+        note = None if self.log is None else self.log.log.signer
+        if note is not None:
+            from pytest_cutover.evidence.inclusion import log_verifiers
+
+            known = {(v.name, v.key_id) for v in log_verifiers(self.anchor, environment, at)}
+            if (note.name, note.verifier.key_id) not in known:
+                yield f"the key of the log {note.name} is none for {environment}, says {where}"
+
     @property
     def signer_kind(self) -> SignerKind:
         return SignerKind.NONE if self.signer is None else self.signer.kind

@@ -102,6 +102,11 @@ class Log:
         """What its files are in."""
         return self._objects
 
+    @property
+    def signer(self) -> NoteSigner | None:
+        """Who signs its checkpoints; None: it is only read."""
+        return self._signer
+
     # -- reading -------------------------------------------------------------------------------
 
     def checkpoint(self) -> Checkpoint:

@@ -293,6 +293,16 @@ class TestTrust:
 
         assert message.endswith("may not decide in sandbox, says trust.json")
 
+    def test_so_is_a_key_of_the_log_that_nobody_trusts(self, project):
+        """As a run's own log has it, after somebody gave a trust file from elsewhere."""
+        repolicy(project, environments={"sandbox": {"sandbox": True, "log": {}}})
+        self.trust(project, keyed(project, "ci", "decision"))
+        assert self.notes(project) == []
+        assert project.cutover("keys", "new", "var/cutover/keys/log.pem").returncode == 0
+        ((_, message),) = self.notes(project)
+
+        assert message == "the key of the log cutover.local is none for sandbox, says trust.json"
+
     def test_a_key_that_ends_soon_is_noted(self, project):
         self.trust(project, keyed(project, "ci", "decision", not_after=stamp(days=2)))
         ((_, message),) = self.notes(project)

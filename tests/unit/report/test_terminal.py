@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_cutover.model import Operator, SignerKind
+from pytest_cutover.model import LogHead, Operator, SignerKind
+from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.report.terminal import (
     Style,
@@ -21,8 +22,12 @@ from pytest_cutover.report.terminal import (
     state_of,
     verdict_block,
 )
+from pytest_cutover.run.logged import RunLog
+from pytest_cutover.tlog.log import Log
+from pytest_cutover.tlog.merkle import EMPTY_ROOT
+from pytest_cutover.tlog.note import NoteSigner
 from tests.unit import journals
-from tests.unit.evidence.runs import signer
+from tests.unit.evidence.runs import anchor, signer, trusted
 from tests.unit.journals import gate_finished, measurement
 from tests.unit.run.test_conclude import run_in
 from tests.unit.test_decision import SCENARIOS, one_gate, with_phases
@@ -265,6 +270,26 @@ class TestEvidenceLines:
             keyid, kind = signer().keyid, SignerKind.DEVELOPMENT
 
         assert "development key" in self.lines(tmp_path, signer=Development())
+
+    def test_a_key_that_the_trust_file_does_not_know_is_told(self, tmp_path: Path) -> None:
+        """The exit code is that of the measurements; nobody who verifies with that file believes them."""
+        key = signer()
+        text = self.lines(tmp_path / "a", signer=key, anchor=anchor(trusted(signer())))
+        assert f"doubted   the key {key.keyid[:16]} may not decide in sandbox, says trust.json" in text
+        assert "doubted" not in self.lines(tmp_path / "b", signer=key, anchor=anchor(trusted(key)))
+        assert "doubted" not in self.lines(tmp_path / "c", signer=key)
+
+    def test_so_is_a_key_of_the_log_that_it_does_not_know(self, tmp_path: Path) -> None:
+        """Its proofs would be none."""
+        key, of_log = signer(), signer()
+        log = Log(FolderObjects(tmp_path / "log"), "log.example.org", NoteSigner("log.example.org", of_log))
+        run_log = RunLog(log, LogHead("log.example.org", 0, EMPTY_ROOT.hex()), None)
+        listed = trusted(of_log, name="log", roles=frozenset({"log"}), origin="log.example.org")
+
+        text = self.lines(tmp_path / "a", signer=key, log=run_log, anchor=anchor(trusted(key)))
+        assert "doubted   the key of the log log.example.org is none for sandbox, says trust.json" in text
+        known = anchor(trusted(key), listed)
+        assert "doubted" not in self.lines(tmp_path / "b", signer=key, log=run_log, anchor=known)
 
     def test_unsigned(self, tmp_path: Path) -> None:
         """Said in capitals."""
