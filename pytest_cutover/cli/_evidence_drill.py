@@ -139,7 +139,7 @@ def _into(kept: Path | None) -> Iterator[Path]:
 
 def _lines(drill: Drill, file: Path) -> Iterator[str]:
     files = _store.counted(drill.restored, "file")
-    yield f"{'PASS' if drill.passed else 'FAIL':<8} {drill.store}"
+    yield f"{'PASS' if drill.passed else 'FAIL':<8} {_store.shown(drill.store)}"
     yield f"restored {files}, {_transfer.size(drill.bytes)}"
     yield f"RTO      {drill.rto_s:.1f} s, at most {drill.rto_limit_s:.0f} s"
     yield f"RPO      {drill.rpo_files} of {_store.counted(drill.existed, 'file')} lost, at most {drill.rpo_limit_files}"

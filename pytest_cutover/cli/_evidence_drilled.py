@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _evidence, _policy_store, _store, _transfer
+from pytest_cutover.cli import _evidence, _store, _transfer
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.model import rfc3339
+from pytest_cutover.objects.place import absolute
 from pytest_cutover.store.drill import DRILLS, drill_statement, newest_drill
 
 if TYPE_CHECKING:
@@ -54,8 +55,9 @@ def run(options: Namespace) -> int:
     if drill is None:
         raise ConfigError(f"there is no drill in {options.drills}", hint="cutover evidence drill makes one")
     is_stale = drill.is_stale(now)
-    if options.store is not None and not _policy_store.is_same(drill.store, options.store):
-        print(f"error: expected a drill of {options.store}, the newest is of {drill.store}", file=sys.stderr)
+    if options.store is not None and drill.store != (asked := absolute(options.store)):
+        where = "" if drill.store == absolute(drill.store) else ", which does not say where"
+        print(f"error: expected a drill of {asked}, the newest is of {drill.store}{where}", file=sys.stderr)
         return COUNTS_NOT
     if options.json:
         print(json.dumps(json.loads(drill_statement(drill)) | {"stale": is_stale}, indent=1))
@@ -66,7 +68,7 @@ def run(options: Namespace) -> int:
 
 def _lines(drill: Drill, *, is_stale: bool) -> Iterator[str]:
     word = "STALE" if is_stale else "PASS" if drill.passed else "FAIL"
-    yield f"{word:<8} {drill.store}, drilled {rfc3339(drill.finished_at)}"
+    yield f"{word:<8} {_store.shown(drill.store)}, drilled {rfc3339(drill.finished_at)}"
     yield f"restored {_store.counted(drill.restored, 'file')}, {_transfer.size(drill.bytes)}"
     yield f"RTO      {drill.rto_s:.1f} s, at most {drill.rto_limit_s:.0f} s"
     yield f"RPO      {drill.rpo_files} of {_store.counted(drill.existed, 'file')} lost, at most {drill.rpo_limit_files}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.keys.trust import is_there
-from pytest_cutover.objects.place import open_objects
+from pytest_cutover.objects.place import absolute, open_objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,9 +70,7 @@ def _rules(document: Document, place: str) -> Iterator[StoreRule]:
 
 def is_same(one: str, other: str) -> bool:
     """Whether both name the same place, seen from this folder."""
-    if "://" in one or "://" in other:
-        return one.rstrip("/") == other.rstrip("/")
-    return Path(one).resolve() == Path(other).resolve()
+    return absolute(one) == absolute(other)
 
 
 def words(span: timedelta) -> str:

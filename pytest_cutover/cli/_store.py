@@ -93,6 +93,11 @@ def signer(key: str | None) -> Signer:
     return found
 
 
+def shown(place: str) -> str:
+    """An absolute place as seen from this folder, where it is below it."""
+    return place.removeprefix(f"{Path.cwd()}{os.sep}")
+
+
 def counted(number: int, what: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,11 @@ def open_objects(text: str, *, endpoint: str | None = None, region: str | None =
     from pytest_cutover.objects.folder import FolderObjects
 
     return FolderObjects(path)
+
+
+def absolute(text: str) -> str:
+    """The place `text`, which any folder may be asked from: links are followed, and an address stays as it is."""
+    return text.rstrip("/") if _SCHEME.match(text) else os.path.realpath(text)
 
 
 def _open_s3(text: str, endpoint: str | None, region: str | None) -> ObjectStore:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import CutoverError, EvidenceError
 from pytest_cutover.files import write_atomic
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.objects.place import absolute
 from pytest_cutover.store.drill import DRILLS, newest_drill, run_drill, sign_drill
 from pytest_cutover.store.layout import HISTORY
 
@@ -80,7 +81,12 @@ def _is_drilled(context: RunContext, store: ObjectStore) -> bool:
     now = datetime.now(UTC)
     with suppress(EvidenceError):
         found = newest_drill(context.rootdir / DRILLS, context.anchor, now)
-        return found is not None and found.passed and not found.is_stale(now) and found.store == store.where
+        return (
+            found is not None
+            and found.passed
+            and not found.is_stale(now)
+            and found.store == absolute(store.where)
+        )
     return False
 
 

@@ -22,6 +22,7 @@ from pytest_cutover.evidence.statements import STATEMENT, encode
 from pytest_cutover.files import read_regular
 from pytest_cutover.keys.trusted import EVERYWHERE
 from pytest_cutover.model import parse_rfc3339, rfc3339
+from pytest_cutover.objects.place import absolute
 from pytest_cutover.store.checking import Wanted, check_store
 from pytest_cutover.store.index import ROLES, environments_in
 from pytest_cutover.store.layout import HISTORY
@@ -76,6 +77,7 @@ class Drill:
     """What a drill came to."""
 
     store: str
+    """A folder by its absolute path: a relative one would be another store in every project."""
     environments: tuple[str, ...]
     """Whose evidence it was; the signing key has to be one for all of them."""
     started_at: datetime
@@ -163,7 +165,7 @@ def run_drill(
         *(f"[{finding.code.code}] {finding.where}: {finding.message}" for finding in checked.findings),
     )
     return Drill(
-        store=store.where,
+        store=absolute(store.where),
         environments=tuple(sorted(environments_in(folder))),
         started_at=started_at,
         finished_at=finished_at,

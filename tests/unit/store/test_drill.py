@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -321,17 +322,48 @@ class TestCommand:
         assert (tmp_path / "d.jsonl").exists()
         assert (tmp_path / "kept/latest.json").exists()
 
-    def test_one_of_another_store_does_not_stand_for_it(self, tmp_path, monkeypatch, capsys):
+    @pytest.fixture
+    def still(self, monkeypatch):
+        """The drill and who asks about it have the same time."""
         monkeypatch.setattr("pytest_cutover.cli._evidence_drilled.datetime", Clock)
         monkeypatch.setattr("pytest_cutover.cli._evidence_drill.datetime", Clock)
+
+    @pytest.mark.usefixtures("still")
+    def test_one_of_another_store_does_not_stand_for_it(self, tmp_path, capsys):
         cli.main(["evidence", "drill", "--store", "evidence", "--before", "evidence"])
 
         for words, code in (([], 0), (["--store", f"{tmp_path}/evidence"], 0), (["--store", "other"], 1)):
             assert cli.main(["evidence", "drilled", *words]) == code
-        assert "error: expected a drill of other, the newest is of evidence\n" in capsys.readouterr().err
+        said = f"error: expected a drill of {tmp_path}/other, the newest is of {tmp_path}/evidence\n"
+        assert said in capsys.readouterr().err
         for words in ([], ["--json"]):
             assert cli.main(["evidence", "drilled", "--store", "other", *words]) == 1
             assert capsys.readouterr().out == ""  # nothing that reads as PASS
+
+    @pytest.mark.usefixtures("still")
+    def test_nor_does_one_of_another_project_whose_store_has_the_same_name(
+        self, tmp_path, monkeypatch, capsys
+    ):
+        cli.main(["evidence", "drill", "--store", "evidence"])
+        shutil.copytree(tmp_path / "var", tmp_path / "b/var")
+        (tmp_path / "link").symlink_to(".")
+        monkeypatch.chdir(tmp_path / "b")
+
+        assert cli.main(["evidence", "drilled", "--store", "evidence"]) == 1
+        assert f"the newest is of {tmp_path}/evidence\n" in capsys.readouterr().err
+        assert cli.main(["evidence", "drilled", "--store", "../link/evidence"]) == 0
+
+    @pytest.mark.usefixtures("still")
+    def test_one_that_names_a_relative_place_stands_for_none(self, tmp_path, drilled, capsys):
+        old = replace(drilled(), store="evidence")
+        path = tmp_path / "var/cutover/drills" / old.file_name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(sign_drill(old, KEY))
+
+        assert cli.main(["evidence", "drilled"]) == 0
+        assert capsys.readouterr().out.startswith("PASS     evidence, ")
+        assert cli.main(["evidence", "drilled", "--store", "evidence"]) == 1
+        assert "the newest is of evidence, which does not say where\n" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
         ("words", "code"),
