@@ -26,6 +26,21 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         temporary.replace(path)
 
 
+def move_atomic(source: Path, target: Path) -> None:
+    """Give what is at `source` the name `target`, in the same folder, durably.
+
+    Raises:
+        AdapterError: it cannot be moved, or it is not sure that the name lasts.
+    """
+    try:
+        Path(source).replace(target)
+        sync_folder(target.parent)
+    except OSError as exc:
+        raise AdapterError(
+            f"cannot write {target}: {exc.strerror or exc}", hint="is the disk full, or the folder read-only?"
+        ) from exc
+
+
 def write_new(
     path: Path, data: bytes, *, mode: int = 0o644, folder_mode: int = 0o777, what: str | None = None
 ) -> bool:

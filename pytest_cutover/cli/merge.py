@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser, _evidence
 from pytest_cutover.errors import VerificationError
-from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, Sealed
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE, Sealed
 from pytest_cutover.model import Decision, ExitCode, SignerKind, rfc3339
 
 if TYPE_CHECKING:
@@ -123,10 +123,18 @@ def _merge(options: argparse.Namespace) -> _Merged:
     if signer is None:
         seal(None)
         return _Merged(fleet, decision, folder, None)
-    signer = _seal_logged(signer, seal, log, folder)
-    if store is not None:
-        retain_for = None if loaded.profile.store is None else loaded.profile.store.retain_for
-        _store(store, folder, fleet.environment, signer, anchor, retain_for)
+    try:
+        signer, bundle = _seal_logged(signer, seal, log, folder)
+        if store is None:
+            _name(folder)
+        else:
+            retain_for = None if loaded.profile.store is None else loaded.profile.store.retain_for
+            _store(store, folder, bundle, fleet.environment, signer, anchor, retain_for)
+    except BaseException:
+        for name in (UNFINISHED_FILE, BUNDLE_FILE):
+            with suppress(OSError):
+                (folder / name).unlink()
+        raise
     return _Merged(fleet, decision, folder, signer)
 
 
@@ -142,44 +150,52 @@ def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | N
     return log
 
 
-def _seal_logged(signer: Signer, seal: Callable[[Signer], bytes], log: RunLog | None, folder: Path) -> Signer:
-    """Seal the decision and put it into the log; the key that did. A bundle that is in none is taken away again."""
+def _seal_logged(
+    signer: Signer, seal: Callable[[Signer], bytes], log: RunLog | None, folder: Path
+) -> tuple[Signer, bytes]:
+    """Seal the decision and put it into the log; the key that did, and the bundle."""
     from pytest_cutover.evidence.inclusion import PROOF_FILE
     from pytest_cutover.files import write_atomic
     from pytest_cutover.keys.signer import sign_logged
 
-    try:
-        (signer, _), proof = sign_logged(
-            signer, lambda key: (key, seal(key)), lambda made: None if log is None else log.prove(made[1])[1]
-        )
-        if proof is not None:
-            write_atomic(folder / PROOF_FILE, proof)
-    except BaseException:
-        with suppress(OSError):
-            (folder / BUNDLE_FILE).unlink()
-        raise
-    return signer
+    sealed, proof = sign_logged(
+        signer, lambda key: (key, seal(key)), lambda made: None if log is None else log.prove(made[1])[1]
+    )
+    if proof is not None:
+        write_atomic(folder / PROOF_FILE, proof)
+    return sealed
 
 
 def _store(
     store: ObjectStore,
     folder: Path,
+    bundle: bytes,
     environment: str,
     signer: Signer,
     anchor: Anchor,
     retain_for: timedelta | None,
 ) -> None:
-    """Put the evidence into the store that the policy names; a bundle that it does not take is taken away again."""
+    """Put the evidence into the store that the policy names, and give the bundle its name."""
     from pytest_cutover.store.keeping import keep_run
-    from pytest_cutover.store.putting import take_out
+    from pytest_cutover.store.putting import read_set, take_out
 
     until = None if retain_for is None else datetime.now(UTC) + retain_for
+    files = read_set(folder, bundle)
     try:
-        keep_run(store, folder, environment, signer, anchor, until=until)
-    except BaseException:
-        if take_out(store, folder, until=until):
-            (folder / BUNDLE_FILE).unlink(missing_ok=True)
-        raise
+        keep_run(store, files, environment, signer, anchor, until=until)
+        _name(folder)
+    except BaseException as exc:
+        if take_out(store, files, until=until):
+            raise
+        _name(folder)
+        _say(f"after it was stored: {exc}")
+
+
+def _name(folder: Path) -> None:
+    """Give the bundle its name, when log and store have it: from now on the folder says what was decided."""
+    from pytest_cutover.files import move_atomic
+
+    move_atomic(folder / UNFINISHED_FILE, folder / BUNDLE_FILE)
 
 
 def _write(sealed: Sealed, folder: Path, copy: str | None) -> None:
@@ -189,9 +205,8 @@ def _write(sealed: Sealed, folder: Path, copy: str | None) -> None:
     write_atomic(folder / REPORT_FILE, sealed.report)
     if copy is not None:
         write_atomic(Path(copy), sealed.report)
-    # The bundle last: a folder with a bundle has everything the bundle speaks of.
     if sealed.bundle is not None:
-        write_atomic(folder / BUNDLE_FILE, sealed.bundle)
+        write_atomic(folder / UNFINISHED_FILE, sealed.bundle)
 
 
 def _say(text: str) -> None:

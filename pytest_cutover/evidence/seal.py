@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 REPORT_FILE = "report.json"
 BUNDLE_FILE = "bundle.intoto.jsonl"
+UNFINISHED_FILE = f"{BUNDLE_FILE}.unfinished"
+"""The bundle until log and store have it: it counts for nothing, and is what a run that was killed by then leaves."""
 
 
 class Sealed(NamedTuple):

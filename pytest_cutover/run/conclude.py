@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
-from pytest_cutover.files import read_regular, write_atomic
+from pytest_cutover.evidence.seal import UNFINISHED_FILE
+from pytest_cutover.files import move_atomic, read_regular, write_atomic
 from pytest_cutover.keys.signer import current, sign_logged
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
@@ -21,11 +22,14 @@ from pytest_cutover.redact import Redactor
 from pytest_cutover.run.gcpause import gc_paused
 from pytest_cutover.run.guards import are_awaited, inject
 from pytest_cutover.run.journal import Journal
+from pytest_cutover.store.layout import BUNDLE_FILE, PROOF_FILE, REPORT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_cutover.keys.signer import Signer
     from pytest_cutover.model import RunRecord
+    from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.run.context import RunContext
 
 
@@ -78,13 +82,17 @@ def _judge(context: RunContext) -> Conclusion:
         return Conclusion(decide(record, context.policy, datetime.now(UTC), context.waivers), record, lines)
 
 
-def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
-    """Write report and bundle, and put it into the log; if that fails the verdict is NO-GO, because nobody could check a GO."""
+def seal(conclusion: Conclusion, context: RunContext, came: Sequence[str] = ()) -> Conclusion:
+    """Write report and bundle, put it into log and store, and give the bundle its name last; what fails is NO-GO.
+
+    `came`: signals that came so far. A GO during whose writing one came is taken back, and its NO-GO sealed in its place;
+    one that comes while the evidence is stored comes too late.
+    """
     try:
-        kept = _write(conclusion, context)
-    except _NotLoggedError as exc:
+        return replace(conclusion, sealed=True, kept=_write(conclusion, context, came))
+    except _NotTakenError as exc:
         take_back(conclusion, context)
-        return seal(add_problem(context, Reason.LOG_UNAVAILABLE, str(exc)), replace(context, log=None))
+        return seal(add_problem(context, exc.reason, str(exc)), exc.context, came)
     except CutoverError as exc:
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
@@ -94,32 +102,43 @@ def seal(conclusion: Conclusion, context: RunContext) -> Conclusion:
     except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
-    return replace(conclusion, sealed=True, kept=kept)
 
 
-class _NotLoggedError(Exception):
-    """The log did not take the decision."""
+class _NotTakenError(Exception):
+    """The decision is not to stand; `context` is what the one that says why has to be sealed with."""
+
+    def __init__(self, reason: Reason, message: str, context: RunContext) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.context = context
 
 
-def _write(conclusion: Conclusion, context: RunContext) -> tuple[tuple[str, str], ...]:
-    """Write the evidence and log the decision, with a key that was active until the log had it; where that is."""
+def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Write the evidence, with a key that was active until the log had it, and keep it; where else it is."""
+    kept: tuple[tuple[str, str], ...] = ()
     if context.signer is None:
-        _files(conclusion, context)
-        return ()
-    _, logged = sign_logged(
-        context.signer,
-        lambda signer: _files(conclusion, replace(context, signer=signer)),
-        lambda bundle: _log(context, bundle),
-    )
-    if logged is None or context.log is None:
-        return ()
-    index, proof = logged
-    write_atomic(context.run_dir / "bundle.intoto.jsonl.tlog-proof", proof)
-    return (("log", f"entry {index} of {context.log.head.origin}"),)
+        bundle = _files(conclusion, context)
+    else:
+        bundle, logged = sign_logged(
+            context.signer,
+            lambda signer: _files(conclusion, replace(context, signer=signer)),
+            lambda bundle: _log(context, bundle),
+        )
+        if logged is not None and context.log is not None:
+            write_atomic(context.run_dir / PROOF_FILE, logged[1])
+            kept = (("log", f"entry {logged[0]} of {context.log.head.origin}"),)
+    if bundle is not None and context.store is None:
+        _name(context)
+    if came and int(conclusion.decision.exit_code) == 0:
+        message = f"interrupted while the evidence was written ({came[0]})"
+        raise _NotTakenError(Reason.RUN_INTERRUPTED, message, context)
+    if bundle is None or context.store is None or context.signer is None:
+        return kept
+    return (*kept, *_keep(context, context.store, context.signer, bundle))
 
 
 def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
-    """Write report and bundle; the bundle."""
+    """Write report and bundle; the bundle, which has its name only when everybody has taken it."""
     from pytest_cutover.evidence.seal import seal as make
 
     sealed = make(
@@ -132,14 +151,13 @@ def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
         waivers=context.waivers,
         opened=None if context.opening is None else context.opening.evidence,
     )
-    write_atomic(context.run_dir / "report.json", sealed.report)
+    write_atomic(context.run_dir / REPORT_FILE, sealed.report)
     if context.report is not None:
         write_atomic(
             context.rootdir / report_path(context.report, conclusion.decision.decided_at), sealed.report
         )
-    # The bundle last: a folder with a bundle has everything the bundle speaks of.
     if sealed.bundle is not None:
-        write_atomic(context.run_dir / "bundle.intoto.jsonl", sealed.bundle)
+        write_atomic(context.run_dir / UNFINISHED_FILE, sealed.bundle)
     return sealed.bundle
 
 
@@ -153,34 +171,41 @@ def _log(context: RunContext, bundle: bytes | None) -> tuple[int, bytes] | None:
     try:
         return context.log.prove(bundle)
     except CutoverError as exc:
-        raise _NotLoggedError(str(exc)) from exc
+        raise _NotTakenError(Reason.LOG_UNAVAILABLE, str(exc), replace(context, log=None)) from exc
 
 
-def _store(sealed: Conclusion, context: RunContext) -> Conclusion:
-    """Put the evidence into its store: the last step, as what is in the store and its index is not taken back.
+def _keep(
+    context: RunContext, store: ObjectStore, signer: Signer, bundle: bytes
+) -> tuple[tuple[str, str], ...]:
+    """Put the evidence into its store, and give the bundle its name: the end, as what the store keeps is not taken back.
 
     What the store does not take is NO-GO, sealed again and saying so.
     """
-    store, signer = context.store, context.signer
-    if store is None or signer is None or not sealed.sealed:
-        return sealed
     from pytest_cutover.store.keeping import keep_run
-    from pytest_cutover.store.putting import take_out
+    from pytest_cutover.store.putting import read_set, take_out
 
-    kept = replace(sealed, kept=(*sealed.kept, ("store", store.where.removeprefix(f"{context.rootdir}/"))))
+    kept = ("store", store.where.removeprefix(f"{context.rootdir}/"))
     environment = context.policy.environment
     until = None if context.retain_for is None else datetime.now(UTC) + context.retain_for
+    files = read_set(context.run_dir, bundle)
     try:
-        keep_run(store, context.run_dir, environment, current(signer), context.anchor, until=until)
+        keep_run(store, files, environment, current(signer), context.anchor, until=until)
+        _name(context)
     except BaseException as exc:  # whatever it was: two verdicts of one run must not be left behind
         why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
-        if not take_out(store, context.run_dir, until=until):
-            return replace(kept, kept=(*kept.kept, ("note", f"after it was stored: {why}")))
-        take_back(sealed, context)
+        if not take_out(store, files, until=until):
+            with suppress(CutoverError):  # if it is this that failed, it is told
+                _name(context)
+            return kept, ("note", f"after it was stored: {why}")
         if isinstance(exc, KeyboardInterrupt):
-            return unsealed(sealed, Reason.RUN_INTERRUPTED, "interrupted while the evidence was stored")
-        return seal(add_problem(context, Reason.EVIDENCE_NOT_STORED, why), context)
-    return kept
+            raise
+        raise _NotTakenError(Reason.EVIDENCE_NOT_STORED, why, replace(context, store=None)) from exc
+    return (kept,)
+
+
+def _name(context: RunContext) -> None:
+    """Give the bundle its name: from now on the folder says what was decided."""
+    move_atomic(context.run_dir / UNFINISHED_FILE, context.run_dir / BUNDLE_FILE)
 
 
 def add_problem(context: RunContext, reason: Reason, message: str) -> Conclusion:
@@ -201,23 +226,9 @@ def _tell(context: RunContext, reason: Reason, message: str) -> str | None:
     return journal.broken
 
 
-def seal_unless_told(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> Conclusion:
-    """Seal and store; a GO during whose sealing a signal came is taken back, and its NO-GO sealed in its place.
-
-    A signal that comes while the evidence is stored comes too late: the decision stands.
-    """
-    sealed = seal(conclusion, context)
-    if came and int(sealed.decision.exit_code) == 0:
-        take_back(sealed, context)
-        message = f"interrupted while the evidence was written ({came[0]})"
-        sealed = seal(add_problem(context, Reason.RUN_INTERRUPTED, message), context)
-    return _store(sealed, context)
-
-
 def take_back(conclusion: Conclusion, context: RunContext) -> None:
     """Remove evidence whose writing did not come to its end: it and the exit code must not differ."""
-    names = ("bundle.intoto.jsonl.tlog-proof", "bundle.intoto.jsonl", "report.json")
-    paths = [context.run_dir / name for name in names]
+    paths = [context.run_dir / name for name in (PROOF_FILE, BUNDLE_FILE, UNFINISHED_FILE, REPORT_FILE)]
     if context.report is not None:
         paths.append(context.rootdir / report_path(context.report, conclusion.decision.decided_at))
     for path in paths:

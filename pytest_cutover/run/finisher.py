@@ -66,7 +66,7 @@ class Finisher:
         finally:
             with deferred(signal.SIGINT) as came:
                 if run.journal.broken is None:
-                    concluded = conclude.seal_unless_told(concluded, context, came)
+                    concluded = conclude.seal(concluded, context, came)
                 run.exit_status = session.exitstatus = int(concluded.decision.exit_code)
                 if run.begun is not None:
                     run.begun.stop()

@@ -49,7 +49,7 @@ def ready_store(context: RunContext, say: Callable[[str], None]) -> None:
 def _found(context: RunContext) -> None:
     """Put a run in which nothing ran into the store: NO-GO, signed and logged as any other."""
     from pytest_cutover.run.begin import write_first
-    from pytest_cutover.run.conclude import judge, seal_unless_told
+    from pytest_cutover.run.conclude import judge, seal
     from pytest_cutover.run.context import new_run_id
     from pytest_cutover.run.journal import Journal
 
@@ -69,7 +69,7 @@ def _found(context: RunContext) -> None:
         write_first(journal, first, first.targets)
         journal.end(status=5, exit_status=None, nonce=first.nonce)
         journal.close()
-        sealed = seal_unless_told(judge(first), first, ())
+        sealed = seal(judge(first), first)
         if not any(what == "store" for what, _ in sealed.kept):
             raise EvidenceError(sealed.decision.findings[0].message)
 

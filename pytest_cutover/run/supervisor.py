@@ -64,7 +64,7 @@ def run(context: RunContext, arguments: Sequence[str], *, say: Callable[[str], N
         concluded = conclude.judge(context)
         if broken is not None:
             return conclude.unsealed(concluded, Reason.EVIDENCE_NOT_WRITTEN, broken)
-        return conclude.seal_unless_told(concluded, context, came)
+        return conclude.seal(concluded, context, came)
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -67,14 +67,13 @@ def put_run(store: ObjectStore, run_dir: Path) -> Put:
     return put_set(store, read_set(run_dir))
 
 
-def take_out(store: ObjectStore, run_dir: Path, *, until: datetime | None = None) -> bool:
+def take_out(store: ObjectStore, files: dict[str, bytes], *, until: datetime | None = None) -> bool:
     """Remove what an attempt to put that run left, as far as the store lets it: half a set may not pass for evidence.
 
     False: it stays, put whole (and retained `until` then, where that was asked for), as the index names it or as the store does not
     let it go. What another run of that id left is not removed.
     """
     with suppress(EvidenceError, AdapterError):
-        files = read_set(run_dir)
         data = build_document(files)
         run_id = read_document(data, DOCUMENT).run_id
         ours = {key_of(run_id, name): content for name, content in (files | {DOCUMENT: data}).items()}
@@ -141,14 +140,18 @@ def put_set(store: ObjectStore, files: dict[str, bytes]) -> Put:
     return Put(document, tuple(held), move_latest(store, document, data))
 
 
-def read_set(run_dir: Path) -> dict[str, bytes]:
+def read_set(run_dir: Path, bundle: bytes | None = None) -> dict[str, bytes]:
     """The files of a run that go into a store: report, bundle, proof if there is one, and attachments.
+
+    `bundle`: that of a run whose folder has none yet.
 
     Raises:
         ConfigError: one cannot be read.
         EvidenceError: the report cannot be.
     """
     files = {name: _read(run_dir / name) for name in (REPORT_FILE, BUNDLE_FILE, PROOF_FILE)}
+    if bundle is not None:
+        files[BUNDLE_FILE] = bundle
     found = {name: data for name, data in files.items() if data is not None}
     if REPORT_FILE in found:
         for _, fields in attachments_of(found):

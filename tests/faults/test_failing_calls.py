@@ -80,7 +80,7 @@ class TestFailingCalls:
             assert any(name in w for w in written)
         assert len([w for w in written if "journal.jsonl" in w]) >= 7
         assert len(sweep.numbers("fsync")) >= 5
-        assert len(sweep.numbers("rename")) == 3
+        assert len(sweep.numbers("rename")) == 4
 
     @pytest.mark.parametrize(
         ("sweep", "call", "error"),

@@ -15,19 +15,19 @@ OPERATIONS = {
         "journal.write": 7,
         "journal.fsync": 1,
         "files.write": 2,
-        "files.fsync": 8,
-        "files.replace": 2,
+        "files.fsync": 9,
+        "files.replace": 3,
     },
     # The parent writes run.started and run.exited; the lines between are the child's.
     "supervised": {
         "journal.write": 2,
         "journal.fsync": 2,
         "files.write": 2,
-        "files.fsync": 8,
-        "files.replace": 2,
+        "files.fsync": 9,
+        "files.replace": 3,
     },
 }
-LAST = ("files.fsync", 8)
+LAST = ("files.fsync", 9)
 """The sync of the folder after the bundle has its name: what dies here has sealed already."""
 
 KINDS = {

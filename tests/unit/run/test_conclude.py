@@ -7,13 +7,16 @@ import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_cutover import files
+from pytest_cutover.cli.admit import _found as found_in
 from pytest_cutover.errors import AdapterError
+from pytest_cutover.evidence.admit import Question, admit
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.objects.folder import FolderObjects
@@ -25,12 +28,11 @@ from pytest_cutover.run.conclude import (
     judge,
     report_path,
     seal,
-    seal_unless_told,
     unsealed,
 )
 from pytest_cutover.run.context import RunContext
 from tests.unit import journals
-from tests.unit.evidence.runs import signer
+from tests.unit.evidence.runs import anchor, signer, trusted
 
 
 def fresh(events: list[journals.Event]) -> list[journals.Event]:
@@ -207,14 +209,14 @@ class TestSeal:
         assert not (context.run_dir / BUNDLE).exists()
 
 
-class TestSealUnlessTold:
+class TestSealInterrupted:
     """Ctrl-C that waited until the evidence was written."""
 
     def test_a_go_becomes_a_sealed_no_go(self, tmp_path: Path) -> None:
         """What is signed says why, and so do report and copy."""
         context = run_in(tmp_path, report="out.json")
 
-        conclusion = seal_unless_told(judge(context), context, ["SIGINT"])
+        conclusion = seal(judge(context), context, ["SIGINT"])
 
         assert conclusion.sealed
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
@@ -226,14 +228,14 @@ class TestSealUnlessTold:
     def test_without_a_signal_nothing_changes(self, tmp_path: Path) -> None:
         context = run_in(tmp_path)
 
-        assert seal_unless_told(judge(context), context, []).decision.verdict is Verdict.GO
+        assert seal(judge(context), context).decision.verdict is Verdict.GO
 
     def test_a_no_go_is_one_already(self, tmp_path: Path) -> None:
         events = journals.clean_run()
         events[3]["measurements"][0]["value"] = "9"
         context = run_in(tmp_path, events)
 
-        conclusion = seal_unless_told(judge(context), context, ["SIGINT"])
+        conclusion = seal(judge(context), context, ["SIGINT"])
 
         assert (conclusion.sealed, codes(conclusion)) == (True, ["limit.broken"])
 
@@ -324,21 +326,45 @@ class TestStore:
             return None
 
     def test_a_run_is_put_into_it(self, context: RunContext) -> None:
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert conclusion.decision.verdict is Verdict.GO
         assert conclusion.kept == (("store", "evidence"),)
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
 
+    def test_the_run_folder_says_go_only_when_the_store_has_it(
+        self, context: RunContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever is killed before leaves nothing there that admits."""
+        from pytest_cutover.store import keeping
+
+        put, index, seen = keeping.put_set, keeping.index_runs, []
+
+        def watched(real: Any, *arguments: Any) -> Any:
+            seen.append(self.admits(context.run_dir.parent, context.signer))
+            return real(*arguments)
+
+        monkeypatch.setattr(keeping, "put_set", partial(watched, put))
+        monkeypatch.setattr(keeping, "index_runs", partial(watched, index))
+        seal(judge(context), context)
+
+        assert (seen, self.admits(context.run_dir.parent, context.signer)) == ([False, False], True)
+
+    @staticmethod
+    def admits(runs: Path, key: Any) -> bool:
+        """What a deploy step that looks there is told."""
+        question = Question("sha256", "c" * 64, "sandbox", datetime.now(UTC))
+        return admit(question, found_in(runs), anchor(trusted(key))).is_admitted
+
     def test_a_go_that_was_interrupted_is_not(self, context: RunContext) -> None:
         """Sealed twice, stored once."""
-        conclusion = seal_unless_told(judge(context), context, ["SIGINT"])
+        conclusion = seal(judge(context), context, ["SIGINT"])
 
         assert conclusion.decision.verdict is Verdict.NO_GO
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
 
     @pytest.mark.parametrize("error", [RuntimeError("odd"), AdapterError("down"), OSError(5, "I/O error")])
-    @pytest.mark.parametrize("name", ["put_run", "index_runs"])
+    @pytest.mark.parametrize("name", ["put_set", "index_runs"])
     def test_what_it_does_not_take_is_no_go(
         self, context: RunContext, name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -346,7 +372,7 @@ class TestStore:
             raise error
 
         monkeypatch.setattr(f"pytest_cutover.store.keeping.{name}", broken)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
@@ -360,7 +386,7 @@ class TestStore:
             raise KeyboardInterrupt
 
         monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", interrupted)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
         assert not conclusion.sealed
@@ -380,7 +406,7 @@ class TestStore:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(keeping, "index_runs", then_interrupted)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert conclusion.decision.verdict is Verdict.GO
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
@@ -392,7 +418,7 @@ class TestStore:
 
     def test_it_is_retained_as_the_policy_says(self, context: RunContext) -> None:
         context = replace(context, retain_for=timedelta(days=30))
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert conclusion.decision.verdict is Verdict.GO
         assert self.until(context) == {True}
@@ -405,7 +431,7 @@ class TestStore:
     ) -> None:
         """Whichever file it is: without the bundle, which is the last, the rest says nothing."""
         context = self.retains_only(context, left, monkeypatch)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
         assert self.stored(context) is None
@@ -421,7 +447,7 @@ class TestStore:
             raise ObjectLockedError("AccessDenied")
 
         monkeypatch.setattr(context.store, "delete", locked)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
 
@@ -443,7 +469,7 @@ class TestStore:
 
         monkeypatch.setattr(context.store, "write", retained)
         monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", broken)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         is_enough = by_itself > timedelta(days=30)
         assert conclusion.decision.verdict is (Verdict.GO if is_enough else Verdict.NO_GO)
@@ -469,7 +495,7 @@ class TestStore:
         context = replace(context, retain_for=timedelta(days=30))
         assert context.store is not None
         context.store.write("index.json.dsse", b"{}", expected=ABSENT)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
         assert self.until(context) == set()
@@ -484,7 +510,7 @@ class TestStore:
             raise AdapterError("down")
 
         monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", broken)
-        conclusion = seal_unless_told(judge(context), context, [])
+        conclusion = seal(judge(context), context)
 
         assert conclusion.decision.verdict is Verdict.GO
         assert conclusion.kept[-1] == ("note", "after it was stored: down")

@@ -119,91 +119,91 @@ class TestPutRun:
 
 
 class TestTakeOut:
-    def test_what_an_attempt_left_is_removed(self, store, tmp_path):
+    def test_what_an_attempt_left_is_removed(self, store):
         put_set(store, files_at(0))
         index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
         put_set(store, files_at(1))
 
-        assert take_out(store, run_at(1).write(tmp_path / "run"))
+        assert take_out(store, run_at(1).files())
 
         assert list(store.keys(f"history/{run_at(1).run_id}/")) == []
         assert len(list(store.keys(f"history/{run_at(0).run_id}/"))) == 5
 
-    def test_latest_goes_back_too(self, store, tmp_path):
+    def test_latest_goes_back_too(self, store):
         """Else it would show a decision that was taken back."""
         put_set(store, files_at(0))
         put_set(store, files_at(1))
         assert latest(store) == run_at(1).run_id
 
-        take_out(store, run_at(1).write(tmp_path / "one"))
+        take_out(store, run_at(1).files())
         assert latest(store) == run_at(0).run_id
 
-        take_out(store, run_at(0).write(tmp_path / "none"))
+        take_out(store, run_at(0).files())
         assert list(store.keys()) == []
 
-    def test_latest_of_another_run_stays(self, store, tmp_path):
+    def test_latest_of_another_run_stays(self, store):
         for number in (0, 2, 1):
             put_set(store, files_at(number))
 
-        take_out(store, run_at(1).write(tmp_path / "run"))
+        take_out(store, run_at(1).files())
 
         assert latest(store) == run_at(2).run_id
 
-    def test_a_run_that_the_index_names_stays(self, store, tmp_path):
+    def test_a_run_that_the_index_names_stays(self, store):
         put_set(store, files_at(0))
         index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
 
-        assert not take_out(store, run_at(0).write(tmp_path / "run"))
+        assert not take_out(store, run_at(0).files())
 
         assert checked(store).findings == ()
 
-    def test_another_run_of_that_id_stays_and_does_not_stand_for_this_one(self, store, tmp_path):
+    def test_another_run_of_that_id_stays_and_does_not_stand_for_this_one(self, store):
         """Whoever took the id first has neither to lose evidence nor to pass for what was not stored."""
         put_set(store, files_at(0))
-        other = run_at(0, title="Something else").write(tmp_path / "run")
+        other = run_at(0, title="Something else").files()
         for is_indexed in (False, True):
             if is_indexed:
                 index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
             with pytest.raises(ObjectConflictError):
-                put_run(store, other)
+                put_set(store, other)
 
             assert take_out(store, other)
             assert len(list(store.keys(f"history/{run_at(0).run_id}/"))) == 5
         assert checked(store).findings == ()
 
-    def test_an_index_that_names_what_is_not_there_does_not_stand_for_it(self, store, tmp_path):
+    def test_an_index_that_names_what_is_not_there_does_not_stand_for_it(self, store):
         put_set(store, files_at(0))
         index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
         (Path(store.where) / f"history/{run_at(0).run_id}/report.json").unlink()
 
-        assert take_out(store, run_at(0).write(tmp_path / "run"))
+        assert take_out(store, run_at(0).files())
 
-    def test_what_may_not_be_removed_and_is_whole_stays(self, store, tmp_path):
+    def test_what_may_not_be_removed_and_is_whole_stays(self, store):
         """Two verdicts of one run must not be left behind: the store cannot take its one back."""
         put_set(store, files_at(0))
         bundle = f"history/{run_at(0).run_id}/bundle.intoto.jsonl"
         store.retain(bundle, datetime.now(UTC) + timedelta(hours=1))
 
-        assert not take_out(store, run_at(0).write(tmp_path / "run"))
+        assert not take_out(store, run_at(0).files())
         assert len(list(store.keys("history/"))) == 5
 
         (Path(store.where) / f"history/{run_at(0).run_id}/evidence.json").unlink()
-        assert take_out(store, run_at(0).write(tmp_path / "run"))
+        assert take_out(store, run_at(0).files())
 
-    def test_without_its_bundle_the_rest_may_stay(self, store, tmp_path):
+    def test_without_its_bundle_the_rest_may_stay(self, store):
         put_set(store, files_at(0))
         report = f"history/{run_at(0).run_id}/report.json"
         store.retain(report, datetime.now(UTC) + timedelta(hours=1))
 
-        assert take_out(store, run_at(0).write(tmp_path / "run"))
+        assert take_out(store, run_at(0).files())
         assert list(store.keys("history/")) == [report]
 
-    def test_an_index_that_cannot_be_read_names_nothing(self, store, tmp_path):
+    def test_an_index_that_cannot_be_read_names_nothing(self, store):
         """What was taken back as it could not be indexed must not stay as if it had been."""
         put_set(store, files_at(0))
         (Path(store.where) / "index.json.dsse").write_bytes(b"{")
 
-        assert take_out(store, run_at(0).write(tmp_path / "run"))
+        assert take_out(store, run_at(0).files())
 
         assert list(store.keys("history/")) == []
 
