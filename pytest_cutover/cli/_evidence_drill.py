@@ -96,10 +96,10 @@ def _count(text: str) -> int:
 
 def run(options: Namespace) -> int:
     """Drill; 0 PASS, 1 FAIL."""
-    store = _store.opened(options.store)
+    store = _store.opened(options.store, options.trust)
     signer, anchor = _store.signer(options.key), _evidence.anchor(options.trust)
     log, pinned = _store_log.asked(options, store, anchor, datetime.now(UTC), ())
-    before = None if options.before is None else known_before(_store.opened(options.before))
+    before = None if options.before is None else known_before(_store.opened(options.before, options.trust))
     with _into(options.into) as folder, _store.progress("restored") as told:
         drill = run_drill(
             store,

@@ -55,7 +55,7 @@ def declare(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Take runs out, or say which; 0 done."""
-    store = _store.opened(options.store)
+    store = _store.opened(options.store, options.trust)
     now = datetime.now(UTC)
     with _store.at_index(options, store, now) as (before, signer):
         found = _plan(options, store, before, now)

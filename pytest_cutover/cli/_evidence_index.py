@@ -39,7 +39,7 @@ def declare(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Write it; 0 done, 1 something was tampered with."""
-    store = _store.opened(options.store)
+    store = _store.opened(options.store, options.trust)
     now = datetime.now(UTC)
     with _store.at_index(options, store, now, anew=options.anew) as (before, signer):
         with _store.progress("indexed") as told:

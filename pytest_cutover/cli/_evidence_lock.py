@@ -48,7 +48,7 @@ def run(options: Namespace) -> int:
     """Lock or hold; 0 done, 1 some run was refused."""
     if options.all == bool(options.runs):
         raise ConfigError("expected runs or --all", hint="cutover evidence list names the runs")
-    store = _store.opened(options.store)
+    store = _store.opened(options.store, options.trust)
     now = datetime.now(UTC)
     until = options.until or (now + options.span if options.span else None)
     if until is not None and until <= now:

@@ -46,7 +46,7 @@ def declare(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Verify the store; 0 valid, 1 invalid."""
-    store = _store.opened(options.store)
+    store = _store.opened(options.store, options.trust)
     anchor = _evidence.anchor(options.trust)
     now = datetime.now(UTC)
     log, pinned = _store_log.asked(options, store, anchor, now, options.environment)

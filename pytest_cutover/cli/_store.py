@@ -58,13 +58,13 @@ def add_key(parser: ArgumentParser) -> None:
     )
 
 
-def opened(place: str) -> ObjectStore:
-    """The store at `place`, which is there.
+def opened(place: str, trust: str | None = None) -> ObjectStore:
+    """The store at `place`, which is there; `trust` is the trust file that was given.
 
     Raises:
         ConfigError: there is none.
     """
-    store = _policy_store.open_place(place)
+    store = _policy_store.open_place(place, trust)
     if store.stat(LATEST) is None and next(iter(store.keys()), None) is None:
         raise ConfigError(f"{store.where} holds no evidence", hint="give the store with --store PLACE")
     return store

@@ -13,6 +13,7 @@ s3:GetBucketObjectLockConfiguration; to remove s3:DeleteObjectVersion.
 from __future__ import annotations
 
 import random
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -65,6 +66,9 @@ _IF_MATCH_REFUSALS = 2
 """So often an If-Match that is right is refused before it is left away: once could be a writer who came and went."""
 
 
+_AMAZON = re.compile(r"https://s3\.(?:[a-z0-9-]+\.)?amazonaws\.com(?:\.cn)?/?")
+"""Hosts below `compute.amazonaws.com` are anybody's."""
+
 T = TypeVar("T")
 
 
@@ -101,6 +105,12 @@ class S3Objects:
     def where(self) -> str:
         """`s3://bucket/prefix`."""
         return self.bucket.where
+
+    @property
+    def server(self) -> str | None:
+        """URL of the server that is asked; None: Amazon's."""
+        url = self.bucket.client.meta.endpoint_url
+        return None if _AMAZON.fullmatch(url) else url
 
     def read(self, key: str, *, version: str | None = None) -> tuple[bytes, Held]:
         """The bytes of the version that counts, or of the one that is named.

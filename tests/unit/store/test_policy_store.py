@@ -11,7 +11,10 @@ import pytest
 from pytest_cutover.cli import main
 from pytest_cutover.cli._policy_store import open_place, store_rule_of
 from pytest_cutover.errors import ConfigError
+from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.policy.signature import sign_policy
+from tests.unit.evidence.runs import KEY, signer
 from tests.unit.policy.documents import GOOD
 from tests.unit.store.stores import filled, run_at
 
@@ -26,7 +29,7 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "configs").mkdir()
 
     def write(**stores):
-        environments = {name: {"store": store} for name, store in stores.items()}
+        environments = {n: {"store": store, "sandbox": n == "sandbox"} for n, store in stores.items()}
         policy = GOOD | {"environments": {**GOOD["environments"], **environments}}
         (tmp_path / "configs/policy.json").write_text(json.dumps(policy))
 
@@ -137,21 +140,122 @@ def test_no_upload_replaces_the_manifest_of_another(project, tmp_path, monkeypat
     assert sorted(found) == ["one", "two"]
 
 
+AT = "http://policy.example:7480"
+GIVEN = "http://environment.example"
+OTHER = signer()
+
+
+@pytest.fixture
+def place(project, tmp_path, monkeypatch, s3_environ):
+    """Writes a policy that names the server of `PLACE`, signed by `key`, and a trust file; None: by nobody.
+
+    Returns a function that says which server is asked.
+    """
+    monkeypatch.delenv("CUTOVER_TRUST", raising=False)
+
+    def write(key=KEY, *, trusted=KEY, name="configs/trust.json", stores=None, **entry):
+        project(**(stores or {"prod": {"place": PLACE, "endpoint": AT, "region": "eu-central-1"}}))
+        policy = tmp_path / "configs/policy.json"
+        if key is not None:
+            policy.with_name("policy.json.dsse").write_bytes(sign_policy(policy.read_bytes(), key))
+        fields = trust_entry(trusted.public, name="release", roles=("policy", "decision")) | entry
+        (tmp_path / name).write_text(json.dumps({"format": 1, "keys": [fields]}))
+
+    return write
+
+
+def asked(trust=None, place=PLACE):
+    """URL and region of the server of a place."""
+    meta = open_place(place, trust).bucket.client.meta
+    return meta.endpoint_url, meta.region_name
+
+
 class TestServer:
-    def test_a_bucket_is_looked_for_where_the_policy_says(self, project, s3_environ):
-        project(prod={"place": PLACE, "endpoint": "http://127.0.0.1:7480", "region": "eu-central-1"})
+    def test_a_bucket_is_looked_for_where_the_policy_says(self, place, capsys):
+        place()
 
-        meta = open_place(f"{PLACE}/").bucket.client.meta
-        assert (meta.endpoint_url, meta.region_name) == ("http://127.0.0.1:7480", "eu-central-1")
-        assert open_place("s3://evidence/other").bucket.client.meta.region_name == "us-east-1"
+        assert asked(place=f"{PLACE}/") == (AT, "eu-central-1")
+        assert capsys.readouterr().err == f"{PLACE}: asking {AT}\n"
+        assert asked(place="s3://evidence/other")[1] == "us-east-1"
+        assert capsys.readouterr().err == ""  # Amazon's
 
-    def test_which_of_several_is_asked(self, project, s3_environ, monkeypatch):
-        project(
-            a={"place": PLACE, "endpoint": "http://one.example"},
-            b={"place": PLACE, "endpoint": "http://two.example"},
-        )
+    def test_which_of_several_is_asked(self, place, monkeypatch):
+        stores = {n: {"place": PLACE, "endpoint": f"http://{n}.example"} for n in ("one", "two")}
+        place(stores=stores)
 
         with pytest.raises(ConfigError, match=r"expected one server for s3://evidence/shop, got 2"):
-            open_place(PLACE)
-        monkeypatch.setenv("CUTOVER_ENV", "b")
-        assert open_place(PLACE).bucket.client.meta.endpoint_url == "http://two.example"
+            asked()
+        monkeypatch.setenv("CUTOVER_ENV", "two")
+        assert asked()[0] == "http://two.example"
+
+    @pytest.mark.parametrize(
+        ("key", "entry"),
+        [
+            (None, {}),
+            (OTHER, {}),
+            (KEY, {"roles": ["decision"]}),
+            (KEY, {"environments": ["sandbox"]}),
+            (KEY, {"not_after": "2020-01-01T00:00:00Z"}),
+        ],
+    )
+    def test_a_policy_that_nobody_trusted_has_signed_leads_nowhere(
+        self, place, monkeypatch, capsys, key, entry
+    ):
+        place(key, **entry)
+
+        with pytest.raises(ConfigError, match=r"is at http://policy.example:7480, and it is not trusted"):
+            asked()
+        for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            monkeypatch.setenv(variable, GIVEN)
+            assert asked() == (GIVEN, "us-east-1")
+            assert capsys.readouterr().err == f"{PLACE}: asking {GIVEN}\n"
+            monkeypatch.delenv(variable)
+
+    def test_nor_does_one_that_was_changed_after_it_was_signed(self, place, tmp_path):
+        place()
+        policy = tmp_path / "configs/policy.json"
+        policy.write_text(policy.read_text().replace("policy.example", "elsewhere.example"))
+
+        with pytest.raises(ConfigError, match="the policy was changed after it was signed"):
+            asked()
+
+    def test_nor_one_of_the_sandbox(self, place):
+        place(None, stores={"sandbox": {"place": PLACE, "endpoint": AT}})
+
+        with pytest.raises(ConfigError, match="the policy carries no signature"):
+            asked()
+
+    @pytest.mark.parametrize("verb", ["verify", "index", "gc", "lock", "drill"])
+    def test_the_keys_that_were_given_say_whom_to_trust(self, place, capsys, verb):
+        place(OTHER, name="mine.json")
+        place(OTHER, trusted=OTHER)  # a project that vouches for itself
+        words = ["latest", "--for", "1d"] if verb == "lock" else []
+
+        assert cutover(verb, "--store", PLACE, "--trust", "mine.json", *words) == 2
+        assert f"{PLACE} is at {AT}, and it is not trusted" in capsys.readouterr().err
+
+    def test_the_environment_may_not_say_other_than_a_trusted_policy(self, place, monkeypatch):
+        place()
+
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"{AT}/")
+        assert asked() == (AT, "eu-central-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", GIVEN)
+        with pytest.raises(ConfigError, match=r"expected one server for s3://evidence/shop") as caught:
+            asked()
+        assert AT in str(caught.value)
+        assert GIVEN in str(caught.value)
+
+    def test_a_region_alone_misleads_nobody(self, place, monkeypatch):
+        place(None, stores={"prod": {"place": PLACE, "region": "eu-central-1"}})
+
+        assert asked() == ("https://s3.eu-central-1.amazonaws.com", "eu-central-1")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", GIVEN)
+        assert asked() == (GIVEN, "eu-central-1")
+
+    def test_without_a_policy_the_environment_says_it(self, s3_environ, tmp_path, monkeypatch, capsys):
+        """A first bucket needs no policy, no signature and no trusted key."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://me:secret@environment.example")
+
+        assert asked()[0].endswith("environment.example")
+        assert capsys.readouterr().err == f"{PLACE}: asking {GIVEN}\n"
