@@ -237,14 +237,13 @@ def _who(report: SignatureReport) -> Iterator[str]:
 def _report(options: argparse.Namespace, file: PolicyFile, environment: str) -> SignatureReport:
     from pytest_cutover.keys.trust import find_anchor
     from pytest_cutover.policy.load import read_envelope
-    from pytest_cutover.policy.resolve import resolve_settings
     from pytest_cutover.policy.signature import verify_policy
+    from pytest_cutover.resolution import resolve_settings
 
     # Plans may differ in development_key: the signature counts only where it does for all of them.
     plans = file.document.plans
     development = all(
-        resolve_settings(file.document, file.located, plan, environment)[0]["development_key"]
-        for plan in plans
+        resolve_settings(file.located.value, plan, environment)[0]["development_key"] for plan in plans
     )
     return verify_policy(
         file.raw,

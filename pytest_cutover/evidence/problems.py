@@ -105,7 +105,10 @@ class ProblemCode(Enum):
         "policy.missing",
         "The report calls the policy signed, and the bundle does not hold it.",
     )
-    POLICY_DISAGREES = ("policy.disagrees", "The policy in the bundle is not the one the decision names.")
+    POLICY_DISAGREES = (
+        "policy.disagrees",
+        "The policy in the bundle is not the one that the decision names and the report goes by.",
+    )
     POLICY_SIGNATURE = (
         "policy.signature",
         "No key of the trust anchor that may sign policies signed this policy.",

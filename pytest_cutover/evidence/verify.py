@@ -418,6 +418,8 @@ class Verifier:
             self.problem(
                 ProblemCode.POLICY_DISAGREES, "its digest is not the one the decision names", line.where
             )
+        else:
+            self.resolved(line, report)
         if report.policy.signature is PolicySignature.TRUSTED:
             keys = self.anchor.verifiers(
                 role="policy",
@@ -432,6 +434,17 @@ class Verifier:
             else:
                 if shortfall is not None:
                     self.problem(ProblemCode.POLICY_PERSONS, shortfall, line.where)
+
+    def resolved(self, line: _Line, report: Report | FleetReport) -> None:
+        """Whoever decided wrote what the policy comes to; what was signed says it again."""
+        from pytest_cutover.evidence.policy_verify import policy_differences  # in the sandbox few are signed
+
+        try:
+            found = policy_differences(line.envelope.payload, report.policy)
+        except Exception as exc:  # what others signed may hold anything; never a traceback
+            found = [f"it cannot be resolved again: {told(exc)}"]
+        for message in found:
+            self.problem(ProblemCode.POLICY_DISAGREES, message, line.where)
 
     def agreement(
         self, claims: DecisionClaims, report: Report, record: RunRecord, raws: Sequence[bytes]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from pytest_cutover import resolution
 from pytest_cutover.model import LOCAL_LOG
 
 FORMAT = 1
@@ -113,7 +114,7 @@ class GateCode(Model):
     """The code of the gates; replaced whole when set again nearer to the run."""
 
     paths: Annotated[tuple[Trimmed, ...], Field(strict=False, min_length=1)] = Field(
-        default=("gates", "conftest.py"),
+        default=resolution.GateFiles().paths,
         description="Files and folders, relative to the project, that make up the gate code.",
         json_schema_extra={"uniqueItems": True},
     )

@@ -15,8 +15,9 @@ from pytest_cutover.errors import ConfigError
 from pytest_cutover.policy.check import check
 from pytest_cutover.policy.issues import Issue, PolicyError, did_you_mean
 from pytest_cutover.policy.positions import MAX_BYTES, UnreadableError, parse
-from pytest_cutover.policy.resolve import Identity, resolve, resolve_settings
+from pytest_cutover.policy.resolve import Identity, resolve
 from pytest_cutover.policy.signature import SignatureReport, envelope_path, verify_policy
+from pytest_cutover.resolution import resolve_settings
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -129,7 +130,7 @@ def load_policy(
     if plan not in file.document.plans:
         raise _unknown(file, "plans", "plan", plan, list(file.document.plans))
     envelope = read_envelope(path)
-    settings, _ = resolve_settings(file.document, file.located, plan, environment)
+    settings, _ = resolve_settings(file.located.value, plan, environment)
     report = verify_policy(
         file.raw,
         envelope,
@@ -140,9 +141,8 @@ def load_policy(
         development_key=settings["development_key"],
         now=now,
     )
-    resolved = resolve(
-        file.document, file.located, Identity(file.digest, report.state), plan=plan, environment=environment
-    )
+    identity = Identity(file.digest, report.state)
+    resolved = resolve(file.located, identity, plan=plan, environment=environment)
     profile = _profile(file.document.environments[environment])
     # An envelope that holds something else would make the evidence contradict itself.
     carried = envelope if report.carried else None

@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.model import Limit, Requirement, Runner, ValueKind
-from pytest_cutover.policy.document import GateCode
-from pytest_cutover.policy.resolve import Layer
+from pytest_cutover.resolution import GateFiles, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -197,7 +196,7 @@ def _settings(loaded: LoadedPolicy) -> list[Row]:
         "development_key": policy.development_key,
         "min_samples": policy.min_samples,
         "waiver_persons": policy.waiver_persons,
-        "gate_code": GateCode(
+        "gate_code": GateFiles(
             paths=policy.gate_code_paths,
             sha256=(policy.gate_code_digest or "").removeprefix("sha256:") or None,
         ),
@@ -226,7 +225,7 @@ def _value(name: str, value: Any) -> str:
         return value.text()
     if isinstance(value, Runner):
         value = value.value
-    if isinstance(value, GateCode):
+    if isinstance(value, GateFiles):
         return f"{', '.join(value.paths)} ({f'pinned to {value.sha256}' if value.sha256 else 'not pinned'})"
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -23,7 +23,8 @@ from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.record import fold
 from tests.properties.cases import SOAK, Choices, UnsuitableError
 from tests.properties.strategies import any_run
-from tests.unit.evidence.runs import POLICY, POLICY_DIGEST, anchor, signer, trusted
+from tests.unit.evidence.policies import under_its_document, written
+from tests.unit.evidence.runs import anchor, signer, trusted
 from tests.unit.journals import NOW, sign
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ POOL = 2_000 if SOAK else 200
 _POLICY_KEY = signer()
 _KEYS = (signer(KeyKind.ED25519), signer(KeyKind.ECDSA_P256))
 _ANCHOR = anchor(*map(trusted, _KEYS), trusted(_POLICY_KEY, roles=frozenset({"policy"})))
-_ENVELOPE = sign_envelope(POLICY, POLICY_TYPE, _POLICY_KEY)
 
 
 def sealed_run(choices: Choices) -> Evidence:
@@ -115,8 +115,8 @@ def _sealed(number: int) -> Evidence:
 
 def _seal(choices: Choices) -> Evidence:
     run = any_run(choices)
-    run.events[0]["policy_digest"] = POLICY_DIGEST
-    policy = replace(run.policy, digest=POLICY_DIGEST)
+    policy = under_its_document(run.policy)
+    run.events[0]["policy_digest"] = policy.digest
     lines = sign(run.events)
     record = fold(lines)
     key = choices.choice(_KEYS)
@@ -125,7 +125,7 @@ def _seal(choices: Choices) -> Evidence:
         events=lines,
         record=record,
         policy=policy,
-        policy_envelope=_ENVELOPE,
+        policy_envelope=sign_envelope(written(policy), POLICY_TYPE, _POLICY_KEY),
         decision=decision,
         signer=key,
     )

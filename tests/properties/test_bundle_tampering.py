@@ -41,7 +41,6 @@ from tests.unit.evidence.runs import (
     ANCHOR,
     KEY,
     POLICY,
-    POLICY_ENVELOPE,
     Run,
     anchor,
     resealed,
@@ -272,7 +271,8 @@ class TestParseAfterFormat:
     @cases.drawn()
     @given(TEXTS, TEXTS)
     def test_any_unicode_can_be_sealed_and_verified(self, title: str, environment: str) -> None:
-        sealed = Run(title=title, environment=environment).seal(KEY, POLICY_ENVELOPE)
+        run = Run(title=title, environment=environment)
+        sealed = run.seal(KEY, run.envelope())
 
         assert Evidence.of(sealed, ANCHOR).verified().problems == ()
 

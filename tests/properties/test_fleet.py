@@ -88,7 +88,7 @@ def whole(rng: Choices) -> Merge:
         at = rng.randrange(len(shards))
         shards[at] = _with(shards[at], verdict=Verdict.GO_WITH_GUARDS)
     rng.shuffle(shards)
-    return Merge(shards, policy(shards=required))
+    return Merge(shards, replace(policy(shards=required), digest=POLICY_DIGEST))
 
 
 def any_merge(rng: Choices) -> Merge:

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from pytest_cutover.evidence.envelope import POLICY_TYPE, sign_envelope
 from pytest_cutover.evidence.fleet import seal_fleet, shard_evidence
 from pytest_cutover.fleet import FleetRecord, decide_fleet
 from pytest_cutover.model import SignerKind
-from tests.unit.evidence.runs import ANCHOR, KEY, NOW, POLICY_DIGEST, POLICY_ENVELOPE, Run, sealed
+from tests.unit.evidence.policies import under_its_document, written
+from tests.unit.evidence.runs import ANCHOR, KEY, NOW, POLICY_KEY, Run, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +45,12 @@ def evidence_of(run: Run, key: EnvelopeSigner = KEY) -> ShardEvidence:
 
 
 def policy(**changes: Any) -> EffectivePolicy:
-    return replace(Run(shards=SHARDS).policy(), **changes)
+    return under_its_document(replace(Run(shards=SHARDS).policy(), **changes))
+
+
+def envelope(**changes: Any) -> bytes:
+    """The signed file of the policy; `changes` are the policy's."""
+    return sign_envelope(written(policy(**changes)), POLICY_TYPE, POLICY_KEY)
 
 
 def fleet(shards: Sequence[ShardEvidence] | None = None, **changes: Any) -> FleetRecord:
@@ -56,7 +63,7 @@ def fleet(shards: Sequence[ShardEvidence] | None = None, **changes: Any) -> Flee
         "environment": "production",
         "sandbox": False,
         "signer": SignerKind.CONFIGURED,
-        "policy_digest": POLICY_DIGEST,
+        "policy_digest": policy().digest,
         "shards": tuple(given),
         "versions": {"pytest-cutover": "0.1.0"},
     }
@@ -76,7 +83,7 @@ def sealed_fleet(
         record,
         policy(**changes),
         decided(record, at, **changes),
-        policy_envelope=POLICY_ENVELOPE,
+        policy_envelope=envelope(**changes),
         signer=key,
     )
     assert out.bundle is not None

@@ -13,7 +13,7 @@ from pytest_cutover.evidence.opened import OpenedEvidence, carriable
 from pytest_cutover.evidence.report import read_report
 from pytest_cutover.evidence.seal import seal
 from pytest_cutover.record import fold
-from tests.unit.evidence.runs import KEY, NOW, POLICY_ENVELOPE, Run, sealed
+from tests.unit.evidence.runs import KEY, NOW, Run, sealed
 from tests.unit.journals import sign
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class OpenedRun:
             events=events,
             record=record,
             policy=policy,
-            policy_envelope=POLICY_ENVELOPE,
+            policy_envelope=self.run.envelope(),
             decision=decide(record, policy, self.run.decided_at),
             signer=self.key,
             opened=(self.kept or OpenedEvidence(*self.base)) if self.keep else None,

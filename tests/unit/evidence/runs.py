@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from pytest_cutover.model import (
     rfc3339,
 )
 from pytest_cutover.record import fold
+from tests.unit.evidence.policies import digest_of, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 21, 8, 48, tzinfo=UTC)
 SHA = hashlib.sha256(b"shop 1.0").hexdigest()
-POLICY = b'{"format": 1, "name": "shop"}\n'
-POLICY_DIGEST = f"sha256:{hashlib.sha256(POLICY).hexdigest()}"
 GATE_CODE = f"sha256:{hashlib.sha256(b'gates').hexdigest()}"
 
 
@@ -89,6 +88,7 @@ class Run:
     log: LogHead | None = None  # as the run saw it when it began
     wanted_log: str | None = None  # the policy's
     cosignatures: int = 0
+    policy_gates: Sequence[str] | None = None  # that the policy requires, where they are not those of the run
 
     def events(self) -> list[bytes]:
         at = rfc3339(self.decided_at - timedelta(seconds=10))
@@ -104,7 +104,7 @@ class Run:
                 "sandbox": self.sandbox,
                 "runner": "supervised",
                 "signer": self.signer_kind,
-                "policy_digest": POLICY_DIGEST,
+                "policy_digest": self.policy().digest,
                 "gate_code_digest": GATE_CODE,
                 "subjects": list(self.subjects),
                 "shard": self.shard,
@@ -175,19 +175,32 @@ class Run:
         }
 
     def policy(self) -> EffectivePolicy:
+        return replace(self.told_policy(), digest=digest_of(self.document()))
+
+    def document(self) -> bytes:
+        """The policy's file, as it was signed."""
+        return written(self.told_policy())
+
+    def envelope(self) -> bytes:
+        """The policy's file, signed."""
+        return sign_envelope(self.document(), POLICY_TYPE, POLICY_KEY)
+
+    def told_policy(self) -> EffectivePolicy:
+        """The policy that the run goes by, without the digest of what was signed."""
+        gates = self.gates if self.policy_gates is None else self.policy_gates
         return EffectivePolicy(
             name="shop",
             version=3,
-            digest=POLICY_DIGEST,
+            digest="",
             signature=self.signature,
             plan="preflight",
             phase="preflight",
             environment=self.environment,
             sandbox=self.sandbox,
-            requires=tuple(Requirement(key) for key in self.gates),
+            requires=tuple(Requirement(key) for key in gates),
             limits={
                 key: {"latency": Limit(Operator.AT_MOST, (Decimal("0.5"),), unit="s", max_age_s=60.5)}
-                for key in self.gates
+                for key in gates
             },
             max_age_s=900.0,
             decision_ttl_s=self.ttl_s,
@@ -221,14 +234,18 @@ POLICY_KEY = signer()
 KEY = signer()
 TRUSTED_POLICY_KEY = trusted(POLICY_KEY, name="policies", roles=frozenset({"policy"}))
 ANCHOR = anchor(trusted(KEY), TRUSTED_POLICY_KEY)
-POLICY_ENVELOPE = sign_envelope(POLICY, POLICY_TYPE, POLICY_KEY)
+POLICY = Run().document()
+POLICY_DIGEST = Run().policy().digest
+POLICY_ENVELOPE = Run().envelope()
+_OWN = b"the run's own"
 
 
 def sealed(
-    run: Run | None = None, key: EnvelopeSigner = KEY, envelope: bytes | None = POLICY_ENVELOPE
+    run: Run | None = None, key: EnvelopeSigner = KEY, envelope: bytes | None = _OWN
 ) -> tuple[bytes, bytes]:
-    """Bundle and report of a run under the signed policy."""
-    out = (run or Run()).seal(key, envelope)
+    """Bundle and report of a run under its signed policy."""
+    run = run or Run()
+    out = run.seal(key, run.envelope() if envelope is _OWN else envelope)
     assert out.bundle is not None
     return out.bundle, out.report
 

@@ -23,7 +23,7 @@ from pytest_cutover.evidence.report import chain_length, read_report
 from pytest_cutover.evidence.statements import GATE_EVIDENCE
 from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.model import Runner, SignerKind, Verdict
-from tests.unit.evidence.opened_runs import BASE, OpenedRun, chain
+from tests.unit.evidence.opened_runs import BASE, GATES, OpenedRun, chain
 from tests.unit.evidence.runs import (
     ANCHOR,
     KEY,
@@ -283,7 +283,7 @@ class TestAForger:
         assert codes(OpenedRun(alter=alter).seal()) == {"opened.disagrees"}
 
     def test_cannot_carry_a_gate_that_never_ran_there(self):
-        run = OpenedRun(base=sealed(replace(BASE, gates=("one",))))
+        run = OpenedRun(base=sealed(replace(BASE, gates=("one",), policy_gates=GATES)))
         run.carried = ()
 
         def alter(events: list[dict[str, Any]]) -> None:

@@ -307,9 +307,8 @@ class TestReport:
     def test_nonsense_in_it_is_a_problem_never_a_traceback(self, old: bytes, new: bytes) -> None:
         assert old in REPORT
         report = REPORT.replace(old, new, 1)
-        found = verify(*with_report(report))
 
-        assert found.is_valid is (new == b'"max_age_s":1e300')  # the only one that is merely a long time
+        assert not verify(*with_report(report)).is_valid
 
 
 class TestPolicy:

@@ -10,10 +10,12 @@ from typing import Any
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from pytest_cutover.evidence.policy_verify import policy_differences
 from pytest_cutover.model import EffectivePolicy, Limit, Operator, PolicySignature, ValueKind
 from pytest_cutover.policy.check import check
 from pytest_cutover.policy.positions import Located, parse
-from pytest_cutover.policy.resolve import Identity, limit_of, resolve
+from pytest_cutover.policy.resolve import Identity, resolve
+from pytest_cutover.resolution import limit_of
 from tests.unit.policy.documents import FILE, GOOD, NOW
 
 NUMBERS = st.integers(-(10**9), 10**9) | st.floats(-1e12, 1e12)
@@ -126,9 +128,11 @@ class TestAcceptedPolicies:
         assert checked is not None, issues
         identity = Identity("sha256:" + "0" * 64, PolicySignature.UNSIGNED)
         for environment in checked.environments:
-            policy = resolve(checked, read, identity, plan="preflight", environment=environment).effective
+            policy = resolve(read, identity, plan="preflight", environment=environment).effective
 
-            assert EffectivePolicy.from_json(json.loads(json.dumps(policy.to_json()))) == policy
+            told = EffectivePolicy.from_json(json.loads(json.dumps(policy.to_json())))
+            assert told == policy
+            assert policy_differences(json.dumps(document).encode(), told) == []
 
     @settings(max_examples=150, suppress_health_check=[HealthCheck.filter_too_much], deadline=None)
     @given(LIMITS | ONE_OPERATOR)
@@ -136,10 +140,10 @@ class TestAcceptedPolicies:
         document = copy.deepcopy(GOOD)
         document["limits"]["app.ready"] = {"new": limit}
         del document["environments"]["prod"]["limits"]
-        checked, _ = check(located(document), now=NOW)
+        read = located(document)
+        checked, _ = check(read, now=NOW)
         assume(checked is not None)
-        assert checked is not None
-        entry = limit_of(checked.limits["app.ready"]["new"])
+        entry = limit_of(read.value["limits"]["app.ready"]["new"])
         value = entry.bounds[0]
 
         assert holds(entry, value)

@@ -29,7 +29,7 @@ from pytest_cutover.policy.document import (
     Subject,
 )
 from pytest_cutover.policy.positions import parse
-from pytest_cutover.policy.resolve import BuiltIn
+from pytest_cutover.resolution import BuiltIn, GateFiles
 from tests.unit.policy.documents import FILE, NOW
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
@@ -83,7 +83,7 @@ def built_in(name: str) -> str:
     if name == "development_key":
         return "`true` in the sandbox, `false` elsewhere"
     value = getattr(BuiltIn(), name)
-    if isinstance(value, GateCode):
+    if isinstance(value, GateFiles):
         return "see `gate_code` below"
     return "none" if value is None else f"`{value}`"
 

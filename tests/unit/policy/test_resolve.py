@@ -11,7 +11,8 @@ import pytest
 from pytest_cutover.model import EffectivePolicy, Limit, Operator, PolicySignature, Requirement, Runner
 from pytest_cutover.policy.check import check
 from pytest_cutover.policy.positions import parse
-from pytest_cutover.policy.resolve import Identity, Layer, Resolved, resolve
+from pytest_cutover.policy.resolve import Identity, Resolved, resolve
+from pytest_cutover.resolution import Layer
 from tests.unit.policy.documents import FILE, GOOD, MISSING, NOW, changed, line_of, text_of
 
 
@@ -20,7 +21,7 @@ def resolved(document: Any, plan: str = "preflight", environment: str = "sandbox
     checked, issues = check(located, now=NOW)
     assert checked is not None, [i.text for i in issues]
     identity = Identity("sha256:" + "0" * 64, PolicySignature.UNSIGNED)
-    return resolve(checked, located, identity, plan=plan, environment=environment)
+    return resolve(located, identity, plan=plan, environment=environment)
 
 
 def effective(document: Any, plan: str = "preflight", environment: str = "sandbox") -> EffectivePolicy:

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_cutover.phases import PHASES
 from pytest_cutover.policy.document import Document
-from pytest_cutover.policy.resolve import BuiltIn
 from pytest_cutover.policy.schema import policy_schema
+from pytest_cutover.resolution import BuiltIn
 from tests.unit.policy.documents import FILE, GOOD, MISSING, changed, line_of, mistakes_of
 
 if TYPE_CHECKING:
@@ -193,4 +193,4 @@ class TestModels:
     def test_every_setting_has_a_built_in_value(self) -> None:
         settings = Document.model_fields["defaults"].annotation
 
-        assert set(BuiltIn.__dataclass_fields__) == set(settings.model_fields)  # type: ignore[union-attr] # a model
+        assert set(BuiltIn._fields) == set(settings.model_fields)  # type: ignore[union-attr] # a model

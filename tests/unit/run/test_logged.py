@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,6 @@ from pytest_cutover.tlog.note import NoteSigner
 from tests.unit.evidence.runs import (
     KEY,
     NOW,
-    POLICY,
     TRUSTED_POLICY_KEY,
     Run,
     anchor,
@@ -38,8 +36,8 @@ if TYPE_CHECKING:
 
 ORIGIN = "log.example.org/shop"
 LOG_KEY = signer()
-POLICY_SHA = hashlib.sha256(POLICY).hexdigest()
 RUN = Run(log=LogHead(ORIGIN, 0, EMPTY_ROOT.hex()), wanted_log=ORIGIN)
+POLICY_SHA = RUN.policy().digest.removeprefix("sha256:")
 
 
 def log_in(folder: Path) -> Log:

@@ -55,8 +55,8 @@ class StoredRun(Run):
         ]
         return {**super()._finished(nodeid, at), "attachments": attachments}
 
-    def policy(self) -> EffectivePolicy:
-        return replace(super().policy(), sections=self.sections)
+    def told_policy(self) -> EffectivePolicy:
+        return replace(super().told_policy(), sections=self.sections)
 
     def files(self) -> dict[str, bytes]:
         """The set of the run, by name."""
