@@ -11,7 +11,7 @@ from pytest_cutover.cli.prune import number
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.store.document import read_document
-from pytest_cutover.store.layout import DOCUMENT, key_of
+from pytest_cutover.store.layout import BUNDLE_FILE, DOCUMENT, key_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -36,8 +36,8 @@ def run(options: Namespace) -> int:
     """List them; 0 there are some, 1 none."""
     store = _store.opened(options.store)
     found = []
-    for run_id in sorted(_store.runs_in(store), reverse=True):
-        row = _row(store, run_id)
+    for run_id, names in sorted(_store.runs_in(store).items(), reverse=True):
+        row = _row(store, run_id, names)
         if options.environment in (None, row.get("environment")):
             found.append(row)
             if options.number is not None and len(found) >= options.number:
@@ -49,7 +49,12 @@ def run(options: Namespace) -> int:
     return DONE if found else NONE
 
 
-def _row(store: ObjectStore, run_id: str) -> dict[str, Any]:
+def _row(store: ObjectStore, run_id: str, names: list[str]) -> dict[str, Any]:
+    if BUNDLE_FILE not in names:
+        return {
+            "run_id": run_id,
+            "problem": f"there is no {key_of(run_id, BUNDLE_FILE)}: nothing shows what was decided",
+        }
     key = key_of(run_id, DOCUMENT)
     try:
         data, held = store.read(key)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _policy_store, _store
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.store.keeping import retain_put
 from pytest_cutover.store.putting import Put, put_run
 
 if TYPE_CHECKING:
@@ -39,9 +38,8 @@ def run(options: Namespace) -> int:
     for folder in options.runs:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is not the folder of a run", hint="give one of var/cutover/runs")
-        done.append(put_run(store, folder))
-        if retain_for is not None:
-            retain_put(store, done[-1], datetime.now(UTC) + retain_for)
+        until = None if retain_for is None else datetime.now(UTC) + retain_for
+        done.append(put_run(store, folder, until=until))
     if options.json:
         runs = [{"run_id": p.document.run_id, "files": len(p.objects), "latest": p.is_latest} for p in done]
         print(json.dumps({"store": store.where, "runs": runs}, indent=1))

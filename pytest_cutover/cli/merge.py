@@ -177,18 +177,13 @@ def _store(
 ) -> None:
     """Put the evidence into the store that the policy names, and give the bundle its name."""
     from pytest_cutover.store.keeping import keep_run
-    from pytest_cutover.store.putting import read_set, take_out
+    from pytest_cutover.store.putting import read_set
 
     until = None if retain_for is None else datetime.now(UTC) + retain_for
     files = read_set(folder, bundle)
-    try:
-        keep_run(store, files, environment, signer, anchor, until=until)
-        _name(folder)
-    except BaseException as exc:
-        if take_out(store, files, until=until):
-            raise
-        _name(folder)
-        _say(f"after it was stored: {exc}")
+    warning = keep_run(store, files, environment, signer, anchor, lambda: _name(folder), until=until)
+    if warning is not None:
+        _say(f"warning: {warning}")
 
 
 def _name(folder: Path) -> None:

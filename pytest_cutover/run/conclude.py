@@ -96,9 +96,10 @@ def seal(conclusion: Conclusion, context: RunContext, came: Sequence[str] = ()) 
     except CutoverError as exc:
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, str(exc), remedy=exc.hint)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as exc:
         take_back(conclusion, context)
-        return unsealed(conclusion, Reason.RUN_INTERRUPTED, "interrupted while the evidence was written")
+        message = f"interrupted while the evidence was written ({exc})".removesuffix(" ()")
+        return unsealed(conclusion, Reason.RUN_INTERRUPTED, message)
     except Exception as exc:  # whatever went wrong, a GO without evidence must not leave this function
         take_back(conclusion, context)
         return unsealed(conclusion, Reason.EVIDENCE_NOT_WRITTEN, f"{type(exc).__name__}: {exc}")
@@ -181,26 +182,23 @@ def _keep(
 
     What the store does not take is NO-GO, sealed again and saying so.
     """
-    from pytest_cutover.store.keeping import keep_run
-    from pytest_cutover.store.putting import read_set, take_out
+    from pytest_cutover.store.keeping import NotKeptError, keep_run
+    from pytest_cutover.store.putting import read_set
 
-    kept = ("store", store.where.removeprefix(f"{context.rootdir}/"))
-    environment = context.policy.environment
     until = None if context.retain_for is None else datetime.now(UTC) + context.retain_for
     files = read_set(context.run_dir, bundle)
     try:
-        keep_run(store, files, environment, current(signer), context.anchor, until=until)
-        _name(context)
-    except BaseException as exc:  # whatever it was: two verdicts of one run must not be left behind
-        why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
-        if not take_out(store, files, until=until):
-            with suppress(CutoverError):  # if it is this that failed, it is told
-                _name(context)
-            return kept, ("note", f"after it was stored: {why}")
-        if isinstance(exc, KeyboardInterrupt):
-            raise
-        raise _NotTakenError(Reason.EVIDENCE_NOT_STORED, why, replace(context, store=None)) from exc
-    return (kept,)
+        warning = keep_run(
+            *(store, files, context.policy.environment, current(signer), context.anchor),
+            lambda: _name(context),
+            until=until,
+        )
+    except NotKeptError as exc:
+        if isinstance(exc.__cause__, KeyboardInterrupt):
+            raise KeyboardInterrupt(str(exc)) from exc
+        raise _NotTakenError(Reason.EVIDENCE_NOT_STORED, str(exc), replace(context, store=None)) from exc
+    kept = ("store", store.where.removeprefix(f"{context.rootdir}/"))
+    return (kept,) if warning is None else (kept, ("warning", warning))
 
 
 def _name(context: RunContext) -> None:

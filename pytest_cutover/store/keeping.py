@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pytest_cutover.errors import AdapterError, CutoverError, EvidenceError
 from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.store.index import index_before, index_runs
-from pytest_cutover.store.layout import BUNDLE_FILE
-from pytest_cutover.store.putting import put_set
+from pytest_cutover.store.layout import DOCUMENT
+from pytest_cutover.store.putting import Left, RunSet, move_latest, put_bundle, put_rest, take_out
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytest_cutover.evidence.envelope import EnvelopeSigner
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
-    from pytest_cutover.store.putting import Put
+
+
+class NotKeptError(AdapterError):
+    """A run is not in the store; if it is not known whether its GO is, the message says so."""
 
 
 def keep_run(
@@ -23,31 +30,45 @@ def keep_run(
     environment: str,
     signer: EnvelopeSigner,
     anchor: Anchor | None,
+    last: Callable[[], None],
     *,
     until: datetime | None = None,
-) -> None:
-    """Put the run of these files, by name, into `store`, retain it `until` then if asked, and bring it into the index.
+) -> str | None:
+    """Put the run of these files, by name, into `store`, bring it into the index, and do what comes `last`.
 
-    What an error leaves is for `take_out`.
-
-    Raises:
-        EvidenceError: the run, or the index that is there, does not do.
-        StoreUnavailableError: the store did not take it, or does not retain it.
-    """
-    if until is not None or isinstance(store, S3Objects):
-        # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
-        index_before(store, anchor, [environment], datetime.now(UTC))
-    put = put_set(store, files)
-    if until is not None:
-        retain_put(store, put, until)
-    index_runs(store, [put.document.run_id], [environment], signer, anchor, datetime.now(UTC))
-
-
-def retain_put(store: ObjectStore, put: Put, until: datetime) -> None:
-    """Keep what was put as it is until then; the bundle last: as long as it may go, all of it may.
+    Every file is retained `until` then, if asked. Two verdicts of one run must not be left behind: what fails before the
+    bundle is there, or lets all of it be taken out again, is an error; after that the decision stands, and what failed is
+    the answer.
 
     Raises:
-        EvidenceError, StoreUnavailableError: the store does not retain it.
+        NotKeptError: it is not there, for whatever reason: that is its cause.
     """
-    for held in sorted(put.objects, key=lambda held: held.key.endswith(f"/{BUNDLE_FILE}")):
-        store.retain(held.key, until)
+    was_sent = was_put = False
+    try:
+        run = RunSet.of(files)
+    except EvidenceError as exc:
+        raise NotKeptError(str(exc)) from exc
+    try:
+        if until is not None or isinstance(store, S3Objects):
+            # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
+            index_before(store, anchor, [environment], datetime.now(UTC))
+        put_rest(store, run, until)
+        was_sent = True
+        put_bundle(store, run, until)
+        was_put = True
+        move_latest(store, run.document, run.objects[run.key(DOCUMENT)])
+        index_runs(store, [run.document.run_id], [environment], signer, anchor, datetime.now(UTC))
+        last()
+    except BaseException as exc:
+        why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
+        left = take_out(store, run, until=until, was_put=was_put)
+        if left is Left.WHOLE:
+            with suppress(CutoverError):  # if it is this that failed, it is told
+                last()
+            return f"{store.where} has all of it, and then: {why}; cutover evidence index completes it"
+        if was_sent and left is Left.UNKNOWN and int(run.document.exit_code) == 0:
+            why += (
+                f"; {store.where} MAY HOLD A GO of this run, which counts there until a newer run is stored"
+            )
+        raise NotKeptError(why) from exc
+    return None

@@ -1,16 +1,17 @@
-"""Putting a finished run into a store: its files first, then its document, then `latest.json`.
+"""Putting a finished run into a store: its bundle last, then `latest.json`.
 
-A run whose document is there has everything; a writer that was killed before leaves a run without one, and putting it
-again completes it. Writing the same again changes nothing.
+A run whose bundle is there has everything; a writer that was killed before leaves a run without one, which says nothing
+of what was decided, and putting it again completes it. Writing the same again changes nothing.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from pytest_cutover.errors import AdapterError, ConfigError, EvidenceError
+from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError
 from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.files import read_regular
 from pytest_cutover.objects.protocol import (
@@ -19,6 +20,7 @@ from pytest_cutover.objects.protocol import (
     ObjectLockedError,
     ObjectMissingError,
 )
+from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.store.document import attachments_of, build_document, read_document
 from pytest_cutover.store.layout import (
     ATTACHMENTS,
@@ -53,39 +55,115 @@ class Put:
     is_latest: bool
 
 
-def put_run(store: ObjectStore, run_dir: Path) -> Put:
+@dataclass(frozen=True, slots=True)
+class RunSet:
+    """A run as a store is to have it."""
+
+    document: EvidenceDocument
+    objects: dict[str, bytes]
+    """By key; the document is one of them."""
+
+    @classmethod
+    def of(cls, files: dict[str, bytes]) -> RunSet:
+        """The set of these files, by name; **no signature is verified**.
+
+        Raises:
+            EvidenceError: the run is not signed or not whole.
+        """
+        data = build_document(files)
+        document = read_document(data, DOCUMENT)
+        named = files | {DOCUMENT: data}
+        return cls(document, {key_of(document.run_id, name): each for name, each in named.items()})
+
+    def key(self, name: str) -> str:
+        return key_of(self.document.run_id, name)
+
+
+class Left(Enum):
+    """What a store has of a run that was taken out of it."""
+
+    NOTHING = "no bundle, so nothing that says what was decided"
+    WHOLE = "all of it: the store does not let it go"
+    UNKNOWN = "its bundle, perhaps, or not all that was asked for"
+
+
+def put_run(store: ObjectStore, run_dir: Path, *, until: datetime | None = None) -> Put:
     """Put the run in the folder `run_dir` into `store`, and move `latest.json` when it is the newest.
 
-    Several processes may do so at once. **No signature is verified**: that is for `check_store`.
+    Every file is retained `until` then, if asked. Several processes may do so at once. **No signature is verified**: that
+    is for `check_store`.
 
     Raises:
         EvidenceError: the run is not signed or not whole; or the store holds another run of that id
             (ObjectConflictError).
         ConfigError: a file of the run cannot be read.
-        StoreUnavailableError: the store did not take it; putting it again goes on.
+        StoreUnavailableError: the store did not take or retain it; putting it again goes on.
     """
-    return put_set(store, read_set(run_dir))
+    return put_set(store, read_set(run_dir), until=until)
 
 
-def take_out(store: ObjectStore, files: dict[str, bytes], *, until: datetime | None = None) -> bool:
+def put_set(store: ObjectStore, files: dict[str, bytes], *, until: datetime | None = None) -> Put:
+    """The same for files that were read before, by name."""
+    run = RunSet.of(files)
+    held = (*put_rest(store, run, until), put_bundle(store, run, until))
+    return Put(run.document, held, move_latest(store, run.document, run.objects[run.key(DOCUMENT)]))
+
+
+def put_rest(store: ObjectStore, run: RunSet, until: datetime | None) -> tuple[Held, ...]:
+    """Put and retain everything but the bundle: without it nothing admits."""
+    last = run.key(BUNDLE_FILE)
+    return tuple(_put(store, run, key, until) for key in sorted(run.objects) if key != last)
+
+
+def put_bundle(store: ObjectStore, run: RunSet, until: datetime | None) -> Held:
+    """Put and retain the bundle: afterwards the store has all of the run, and holds what was decided."""
+    return _put(store, run, run.key(BUNDLE_FILE), until)
+
+
+def _put(store: ObjectStore, run: RunSet, key: str, until: datetime | None) -> Held:
+    try:
+        if isinstance(store, S3Objects):  # retained from the first moment on
+            held = store.write(key, run.objects[key], expected=ABSENT, retain_until=until)
+        else:
+            held = store.write(key, run.objects[key], expected=ABSENT)
+    except ObjectConflictError:
+        raise ObjectConflictError(
+            f"{store.where}: expected run {run.document.run_id} as it is here, {key} is another",
+            hint="evidence is never rewritten; is this the run that was put, and whole?",
+        ) from None
+    return held if until is None else store.retain(key, until)
+
+
+def take_out(
+    store: ObjectStore, run: RunSet, *, until: datetime | None = None, was_put: bool = False
+) -> Left:
     """Remove what an attempt to put that run left, as far as the store lets it: half a set may not pass for evidence.
 
-    False: it stays, put whole (and retained `until` then, where that was asked for), as the index names it or as the store does not
-    let it go. What another run of that id left is not removed.
+    WHOLE: it stays, and is retained `until` then where that was asked for: the index names it, or the store does not let
+    it go, or (where it `was_put`) gives no answer any more. What another run of that id left is not removed.
     """
-    with suppress(EvidenceError, AdapterError):
-        data = build_document(files)
-        run_id = read_document(data, DOCUMENT).run_id
-        ours = {key_of(run_id, name): content for name, content in (files | {DOCUMENT: data}).items()}
-        found = {key: store.read(key) for key in store.keys(key_of(run_id, ""))}
-        there = {key: content for key, (content, _) in found.items()}
-        if there.items() - ours.items():
-            return True
-        if _is_indexed(store, run_id) or not _remove(store, there):
-            return there != ours or not all(_is_kept(held, until) for _, held in found.values())
-        if settle_latest(store) is None:
-            _drop_latest(store, data)
-    return True
+    bundle = run.key(BUNDLE_FILE)
+    try:
+        found = {key: store.read(key) for key in store.keys(run.key(""))}
+        is_indexed = _is_indexed(store, run.document.run_id)
+    except Exception:  # whatever it was: nothing was removed
+        return Left.WHOLE if was_put else Left.UNKNOWN
+    there = {key: data for key, (data, _) in found.items()}
+    if there.items() - run.objects.items():
+        return Left.NOTHING
+    if not is_indexed:
+        try:
+            store.delete(bundle)
+        except ObjectLockedError:
+            pass
+        except Exception:  # whatever it was: it may be removed, and may not
+            return Left.UNKNOWN
+        else:
+            _tidy(store, run, there)
+            return Left.NOTHING
+    if there == run.objects and all(_is_kept(held, until) for _, held in found.values()):
+        return Left.WHOLE
+    return Left.UNKNOWN if bundle in there else Left.NOTHING
 
 
 def _is_kept(held: Held, until: datetime | None) -> bool:
@@ -93,22 +171,15 @@ def _is_kept(held: Held, until: datetime | None) -> bool:
     return until is None or (held.retain_until is not None and held.retain_until >= until)
 
 
-def _drop_latest(store: ObjectStore, data: bytes) -> None:
-    """Remove `latest.json` if it is this document; then the store has no run, unless one was put meanwhile."""
-    if store.read(LATEST)[0] == data:
-        store.delete(LATEST)
-        settle_latest(store)
-
-
-def _remove(store: ObjectStore, keys: Collection[str]) -> bool:
-    """Remove them, the bundle first: without it the rest says nothing. False: it may not be removed, and nothing was."""
-    for key in sorted(keys, key=lambda key: not key.endswith(f"/{BUNDLE_FILE}")):
-        try:
-            store.delete(key)
-        except ObjectLockedError:
-            if key.endswith(f"/{BUNDLE_FILE}"):
-                return False
-    return True
+def _tidy(store: ObjectStore, run: RunSet, keys: Collection[str]) -> None:
+    """Remove the rest, which says nothing without the bundle, and `latest.json` if it is of this run."""
+    with suppress(CutoverError, OSError):
+        for key in keys:
+            with suppress(ObjectLockedError):
+                store.delete(key)
+        if settle_latest(store) is None and store.read(LATEST)[0] == run.objects[run.key(DOCUMENT)]:
+            store.delete(LATEST)  # the store has no run, unless one was put meanwhile
+            settle_latest(store)
 
 
 def _is_indexed(store: ObjectStore, run_id: str) -> bool:
@@ -121,23 +192,6 @@ def _is_indexed(store: ObjectStore, run_id: str) -> bool:
     except EvidenceError:
         return False
     return any(entry.key.startswith(key_of(run_id, "")) for entry in index.objects)
-
-
-def put_set(store: ObjectStore, files: dict[str, bytes]) -> Put:
-    """The same for files that were read before, by name."""
-    data = build_document(files)
-    document = read_document(data, DOCUMENT)
-    held = []
-    for name in (*sorted(files), DOCUMENT):
-        key = key_of(document.run_id, name)
-        try:
-            held.append(store.write(key, files.get(name, data), expected=ABSENT))
-        except ObjectConflictError:
-            raise ObjectConflictError(
-                f"{store.where}: expected run {document.run_id} as it is here, {key} is another",
-                hint="evidence is never rewritten; is this the run that was put, and whole?",
-            ) from None
-    return Put(document, tuple(held), move_latest(store, document, data))
 
 
 def read_set(run_dir: Path, bundle: bytes | None = None) -> dict[str, bytes]:

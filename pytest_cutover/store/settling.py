@@ -24,7 +24,9 @@ ATTEMPTS = 5
 
 _AT_WORK = frozenset(
     {
+        ProblemCode.BUNDLE_MISSING,
         ProblemCode.STORE_DOCUMENT_MISSING,
+        ProblemCode.STORE_FILE_MISSING,
         ProblemCode.STORE_DECISION_MISSING,
         ProblemCode.STORE_INDEX_INVALID,
         ProblemCode.STORE_INDEX_STALE,

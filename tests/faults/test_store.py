@@ -119,16 +119,16 @@ def sweep(tmp_path_factory):
 
 
 def assert_sound(folder, run_dir):
-    """Every file is whole; a document is there only with all of its set; the run can be put, and then nothing is found."""
+    """Every file is whole; a bundle is there only with all of its set; the run can be put, and then nothing is found."""
     store = FolderObjects(folder)
     assert check_store(store, trust(), LATER).runs >= 1
     files = {**NEW.files(), "evidence.json": build_document(NEW.files())}
     there = {name for name in files if store.stat(f"history/{NEW.run_id}/{name}") is not None}
     for name in there:
         assert store.read(f"history/{NEW.run_id}/{name}")[0] == files[name]
-    assert "evidence.json" not in there or there == set(files)
+    assert "bundle.intoto.jsonl" not in there or there == set(files)
     latest = read_document(store.read("latest.json")[0], "latest.json").run_id
-    assert latest == OLD.run_id or "evidence.json" in there
+    assert latest == OLD.run_id or "bundle.intoto.jsonl" in there
 
     assert put_run(store, run_dir).is_latest
     index_runs(store, [NEW.run_id], ["production"], KEY, trust(), LATER)

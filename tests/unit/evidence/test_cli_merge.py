@@ -21,6 +21,8 @@ from pytest_cutover.keys.signer import PemSigner, generate, load_private_key, wr
 from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.model import rfc3339
+from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.objects.protocol import StoreUnavailableError
 from pytest_cutover.policy.load import load_policy
 from pytest_cutover.policy.signature import sign_policy
 from tests.unit.evidence.fleets import shard_run
@@ -288,6 +290,33 @@ class TestLoggedAndStored:
         assert kept.merge(kept.run("eu"), kept.run("us")) == 2
         assert not list(kept.folder.glob(f"var/cutover/runs/*/{BUNDLE_FILE}"))
         assert not list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}"))
+
+    @pytest.mark.parametrize("name", ["put_bundle", "index_runs"])
+    def test_a_store_that_goes_away_is_told(
+        self, kept: Place, name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        """With the bundle nobody knows whether it has it, and that is told; after it the decision stands."""
+        from pytest_cutover.store import keeping
+
+        real = getattr(keeping, name)
+
+        def down(*_: object) -> None:
+            raise StoreUnavailableError("no answer")
+
+        def then_down(*arguments: Any) -> None:
+            real(*arguments)
+            monkeypatch.setattr(FolderObjects, "keys", down)
+            down()
+
+        monkeypatch.setattr(keeping, name, then_down)
+        code = kept.merge(kept.run("eu"), kept.run("us"))
+
+        said = capsys.readouterr().err
+        stands = name == "index_runs"
+        assert code == (0 if stands else 2)
+        assert ("has all of it" in said, "MAY HOLD A GO" in said) == (stands, not stands)
+        assert bool(list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}")))
+        assert bool(list(kept.merged.glob(BUNDLE_FILE))) is stands
 
 
 class TestAdmit:

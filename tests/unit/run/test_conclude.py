@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,12 @@ from pytest_cutover.evidence.admit import Question, admit
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.objects.folder import FolderObjects
-from pytest_cutover.objects.protocol import ABSENT, ObjectLockedError, ObjectMissingError
+from pytest_cutover.objects.protocol import (
+    ABSENT,
+    ObjectLockedError,
+    ObjectMissingError,
+    StoreUnavailableError,
+)
 from pytest_cutover.reasons import Reason
 from pytest_cutover.run.conclude import (
     Conclusion,
@@ -338,13 +343,13 @@ class TestStore:
         """Whoever is killed before leaves nothing there that admits."""
         from pytest_cutover.store import keeping
 
-        put, index, seen = keeping.put_set, keeping.index_runs, []
+        put, index, seen = keeping.put_bundle, keeping.index_runs, []
 
         def watched(real: Any, *arguments: Any) -> Any:
             seen.append(self.admits(context.run_dir.parent, context.signer))
             return real(*arguments)
 
-        monkeypatch.setattr(keeping, "put_set", partial(watched, put))
+        monkeypatch.setattr(keeping, "put_bundle", partial(watched, put))
         monkeypatch.setattr(keeping, "index_runs", partial(watched, index))
         seal(judge(context), context)
 
@@ -364,7 +369,7 @@ class TestStore:
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
 
     @pytest.mark.parametrize("error", [RuntimeError("odd"), AdapterError("down"), OSError(5, "I/O error")])
-    @pytest.mark.parametrize("name", ["put_set", "index_runs"])
+    @pytest.mark.parametrize("name", ["put_rest", "put_bundle", "index_runs"])
     def test_what_it_does_not_take_is_no_go(
         self, context: RunContext, name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -450,6 +455,104 @@ class TestStore:
         conclusion = seal(judge(context), context)
 
         assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+        assert self.is_told(conclusion) is (self.stored(context) is not None) is (left > 1)
+
+    @staticmethod
+    def is_told(conclusion: Conclusion) -> bool:
+        """Whether the evidence says that the store may say something else."""
+        assert conclusion.decision.verdict is Verdict.NO_GO
+        return any("MAY HOLD A GO" in f.message for f in conclusion.decision.findings)
+
+    @staticmethod
+    def goes_away(suffix: str, monkeypatch: pytest.MonkeyPatch, *, written: bool = True) -> None:
+        """A store in a folder answers no more from the first write of such a key on, until that is undone."""
+        real = FolderObjects.write
+        away: list[bool] = []
+
+        def asked(name: str, method: Any, *arguments: Any, **options: Any) -> Any:
+            if not away and name == "write" and arguments[1].endswith(suffix):
+                away.append(True)
+                if written:
+                    real(*arguments, **options)
+            if away:
+                raise StoreUnavailableError("no answer")
+            return method(*arguments, **options)
+
+        for name in ("read", "write", "keys", "stat", "delete", "retain"):
+            method = getattr(FolderObjects, name)
+            double = partialmethod(lambda self, m, n, *a, **o: asked(n, m, self, *a, **o), method, name)
+            monkeypatch.setattr(FolderObjects, name, double)
+
+    @pytest.mark.parametrize("suffix", ["latest.json", "index.json", "index.json.dsse"])
+    def test_a_store_that_goes_away_when_it_has_all_keeps_what_stands(
+        self, context: RunContext, suffix: str
+    ) -> None:
+        """Nobody can take it out again: a NO-GO here would be a second verdict."""
+        with pytest.MonkeyPatch.context() as patch:
+            self.goes_away(suffix, patch)
+            conclusion = seal(judge(context), context)
+
+        assert conclusion.decision.verdict is Verdict.GO
+        assert conclusion.kept[-1][0] == "warning"
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    @pytest.mark.parametrize("suffix", ["report.json", "evidence.json"])
+    def test_one_that_goes_away_before_the_bundle_holds_nothing_that_admits(
+        self, context: RunContext, suffix: str
+    ) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            self.goes_away(suffix, patch)
+            conclusion = seal(judge(context), context)
+
+        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+        assert not self.is_told(conclusion)
+        assert self.stored(context) is None
+        assert not self.admits(Path(context.store.where) / "history", context.signer)  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize("written", [True, False])
+    def test_one_that_goes_away_with_the_bundle_may_hold_a_go_and_that_is_told(
+        self, context: RunContext, written: bool
+    ) -> None:
+        """Nobody can know: it is a NO-GO that says so, in what is signed."""
+        with pytest.MonkeyPatch.context() as patch:
+            self.goes_away(BUNDLE, patch, written=written)
+            conclusion = seal(judge(context), context)
+
+        assert conclusion.sealed
+        assert self.is_told(conclusion)
+        assert (self.stored(context) is not None) is written
+        assert not self.admits(context.run_dir.parent, context.signer)
+
+    def test_of_a_no_go_there_is_nothing_to_tell(self, tmp_path: Path) -> None:
+        events = journals.clean_run()
+        events[3]["measurements"][0]["value"] = "9"
+        context = run_in(tmp_path, events, store=FolderObjects(tmp_path / "evidence"))
+        with pytest.MonkeyPatch.context() as patch:
+            self.goes_away(BUNDLE, patch)
+            conclusion = seal(judge(context), context)
+
+        assert not self.is_told(conclusion)
+
+    @pytest.mark.parametrize("refused", ["report.json", "evidence.json"])
+    def test_a_bucket_that_retains_by_itself_gets_the_bundle_last(
+        self, context: RunContext, refused: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is in it cannot be taken out: so nothing that admits is, as long as something may fail."""
+        assert context.store is not None
+        write, retain = context.store.write, context.store.retain
+
+        def retained(key: str, data: bytes, *, expected: Any) -> Any:
+            if key.endswith(refused):
+                raise StoreUnavailableError("no answer")
+            held = write(key, data, expected=expected)
+            return retain(key, datetime.now(UTC) + timedelta(days=1)) if key.startswith("history/") else held
+
+        monkeypatch.setattr(context.store, "write", retained)
+        conclusion = seal(judge(context), context)
+
+        assert Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)
+        assert not self.is_told(conclusion)
+        assert self.stored(context) is None
 
     @pytest.mark.parametrize("by_itself", [timedelta(days=1), timedelta(days=31)])
     def test_what_a_bucket_retains_by_itself_has_to_be_as_long(
@@ -457,23 +560,27 @@ class TestStore:
     ) -> None:
         """The default of a bucket holds what was put for a day, and may be all that there is."""
         assert context.store is not None
-        write, retain = context.store.write, context.store.retain
-        context = self.retains_only(context, 0, monkeypatch)
+        write, retain, stat = context.store.write, context.store.retain, context.store.stat
+        context = replace(context, retain_for=timedelta(days=30))
 
         def retained(key: str, data: bytes, *, expected: Any) -> Any:
             held = write(key, data, expected=expected)
             return retain(key, datetime.now(UTC) + by_itself) if key.startswith("history/") else held
 
-        def broken(*_: object) -> None:
-            raise AdapterError("down")
+        def refused(key: str, until: datetime) -> Any:
+            held = stat(key)
+            if held is not None and held.retain_until is not None and held.retain_until >= until:
+                return held
+            raise AdapterError("AccessDenied")
 
         monkeypatch.setattr(context.store, "write", retained)
-        monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", broken)
+        monkeypatch.setattr(context.store, "retain", refused)
         conclusion = seal(judge(context), context)
 
         is_enough = by_itself > timedelta(days=30)
         assert conclusion.decision.verdict is (Verdict.GO if is_enough else Verdict.NO_GO)
         assert (Reason.EVIDENCE_NOT_STORED.code in codes(conclusion)) is not is_enough
+        assert (self.stored(context) is not None) is is_enough
 
     @staticmethod
     def retains_only(context: RunContext, left: int, monkeypatch: pytest.MonkeyPatch) -> RunContext:
@@ -513,5 +620,7 @@ class TestStore:
         conclusion = seal(judge(context), context)
 
         assert conclusion.decision.verdict is Verdict.GO
-        assert conclusion.kept[-1] == ("note", "after it was stored: down")
+        what, why = conclusion.kept[-1]
+        assert what == "warning"
+        assert "evidence has all of it, and then: down" in why
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()

@@ -17,7 +17,7 @@ from pytest_cutover.objects.protocol import (
 )
 from pytest_cutover.store.layout import INDEX_LOCK
 from pytest_cutover.store.locking import NotLockedError, hold_run, lock_run, runs_to_lock
-from pytest_cutover.store.putting import put_set, take_out
+from pytest_cutover.store.putting import Left, RunSet, put_set, take_out
 from tests.unit.store.stores import LATER, files_at, filled, run_at, trust
 
 RUN, OTHER = run_at(0).run_id, run_at(1).run_id
@@ -52,7 +52,7 @@ class TestLock:
         lock_run(store, RUN, UNTIL, trust(), LATER)
 
         put_set(store, files_at(0))
-        assert not take_out(store, files_at(0))
+        assert take_out(store, RunSet.of(files_at(0))) is Left.WHOLE
 
         assert len(list(store.list(f"history/{RUN}/"))) == 5
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cutover.cli import main
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import (
@@ -23,7 +24,16 @@ from pytest_cutover.objects.protocol import (
 )
 from pytest_cutover.store.document import build_document, read_document
 from pytest_cutover.store.index import index_runs
-from pytest_cutover.store.putting import newest_document, put_run, put_set, settle_latest, take_out
+from pytest_cutover.store.putting import (
+    Left,
+    RunSet,
+    newest_document,
+    put_rest,
+    put_run,
+    put_set,
+    settle_latest,
+    take_out,
+)
 from tests.unit.evidence.runs import KEY
 from tests.unit.store.stores import LATER, checked, files_at, filled, run_at, trust
 
@@ -52,7 +62,7 @@ class TestPutRun:
         assert store.read("latest.json")[0] == expected["evidence.json"]
         assert put.is_latest
         assert put.document.run_id == run.run_id
-        assert [h.key.rpartition("/")[2] for h in put.objects][-1] == "evidence.json"
+        assert [h.key.rpartition("/")[2] for h in put.objects][-1] == "bundle.intoto.jsonl"
 
     def test_other_files_of_the_folder_stay_there(self, store, tmp_path):
         folder = run_at(0).write(tmp_path / "run")
@@ -124,7 +134,7 @@ class TestTakeOut:
         index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
         put_set(store, files_at(1))
 
-        assert take_out(store, run_at(1).files())
+        assert take_out(store, RunSet.of(run_at(1).files())) is Left.NOTHING
 
         assert list(store.keys(f"history/{run_at(1).run_id}/")) == []
         assert len(list(store.keys(f"history/{run_at(0).run_id}/"))) == 5
@@ -135,17 +145,17 @@ class TestTakeOut:
         put_set(store, files_at(1))
         assert latest(store) == run_at(1).run_id
 
-        take_out(store, run_at(1).files())
+        take_out(store, RunSet.of(run_at(1).files()))
         assert latest(store) == run_at(0).run_id
 
-        take_out(store, run_at(0).files())
+        take_out(store, RunSet.of(run_at(0).files()))
         assert list(store.keys()) == []
 
     def test_latest_of_another_run_stays(self, store):
         for number in (0, 2, 1):
             put_set(store, files_at(number))
 
-        take_out(store, run_at(1).files())
+        take_out(store, RunSet.of(run_at(1).files()))
 
         assert latest(store) == run_at(2).run_id
 
@@ -153,7 +163,7 @@ class TestTakeOut:
         put_set(store, files_at(0))
         index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
 
-        assert not take_out(store, run_at(0).files())
+        assert take_out(store, RunSet.of(run_at(0).files())) is Left.WHOLE
 
         assert checked(store).findings == ()
 
@@ -167,7 +177,7 @@ class TestTakeOut:
             with pytest.raises(ObjectConflictError):
                 put_set(store, other)
 
-            assert take_out(store, other)
+            assert take_out(store, RunSet.of(other)) is Left.NOTHING
             assert len(list(store.keys(f"history/{run_at(0).run_id}/"))) == 5
         assert checked(store).findings == ()
 
@@ -176,7 +186,7 @@ class TestTakeOut:
         index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
         (Path(store.where) / f"history/{run_at(0).run_id}/report.json").unlink()
 
-        assert take_out(store, run_at(0).files())
+        assert take_out(store, RunSet.of(run_at(0).files())) is Left.UNKNOWN
 
     def test_what_may_not_be_removed_and_is_whole_stays(self, store):
         """Two verdicts of one run must not be left behind: the store cannot take its one back."""
@@ -184,18 +194,52 @@ class TestTakeOut:
         bundle = f"history/{run_at(0).run_id}/bundle.intoto.jsonl"
         store.retain(bundle, datetime.now(UTC) + timedelta(hours=1))
 
-        assert not take_out(store, run_at(0).files())
+        assert take_out(store, RunSet.of(run_at(0).files())) is Left.WHOLE
         assert len(list(store.keys("history/"))) == 5
 
         (Path(store.where) / f"history/{run_at(0).run_id}/evidence.json").unlink()
-        assert take_out(store, run_at(0).files())
+        assert take_out(store, RunSet.of(run_at(0).files())) is Left.UNKNOWN
+
+    @pytest.mark.parametrize("days", [1, 30])
+    def test_what_may_not_be_removed_has_to_be_retained_as_long_as_was_asked(self, store, days):
+        run, until = RunSet.of(run_at(0).files()), datetime.now(UTC) + timedelta(days=30)
+        put_set(store, run_at(0).files(), until=until - timedelta(days=30 - days))
+
+        assert take_out(store, run, until=until) is (Left.WHOLE if days == 30 else Left.UNKNOWN)
+
+    @pytest.mark.parametrize("was_put", [True, False])
+    def test_of_a_store_that_gives_no_answer_only_the_put_is_known(self, store, was_put, monkeypatch):
+        def away(*_):
+            raise StoreUnavailableError("no answer")
+
+        run = RunSet.of(run_at(0).files())
+        put_set(store, run_at(0).files())
+        monkeypatch.setattr(store, "keys", away)
+        assert take_out(store, run, was_put=was_put) is (Left.WHOLE if was_put else Left.UNKNOWN)
+
+        monkeypatch.undo()
+        monkeypatch.setattr(store, "delete", away)
+        assert take_out(store, run, was_put=was_put) is Left.UNKNOWN
+
+    def test_when_the_bundle_is_gone_the_rest_may_fail(self, store, monkeypatch):
+        delete = store.delete
+
+        def away(key):
+            if not key.endswith("bundle.intoto.jsonl"):
+                raise StoreUnavailableError("no answer")
+            delete(key)
+
+        put_set(store, run_at(0).files())
+        monkeypatch.setattr(store, "delete", away)
+
+        assert take_out(store, RunSet.of(run_at(0).files())) is Left.NOTHING
 
     def test_without_its_bundle_the_rest_may_stay(self, store):
         put_set(store, files_at(0))
         report = f"history/{run_at(0).run_id}/report.json"
         store.retain(report, datetime.now(UTC) + timedelta(hours=1))
 
-        assert take_out(store, run_at(0).files())
+        assert take_out(store, RunSet.of(run_at(0).files())) is Left.NOTHING
         assert list(store.keys("history/")) == [report]
 
     def test_an_index_that_cannot_be_read_names_nothing(self, store):
@@ -203,9 +247,29 @@ class TestTakeOut:
         put_set(store, files_at(0))
         (Path(store.where) / "index.json.dsse").write_bytes(b"{")
 
-        assert take_out(store, run_at(0).files())
+        assert take_out(store, RunSet.of(run_at(0).files())) is Left.NOTHING
 
         assert list(store.keys("history/")) == []
+
+
+class TestWithoutItsBundle:
+    """What a writer that was killed leaves."""
+
+    def test_a_document_says_nothing(self, store):
+        put_set(store, files_at(0))
+        put_rest(store, RunSet.of(files_at(1)), None)
+
+        assert newest_document(store)[0].run_id == run_at(0).run_id
+        assert settle_latest(store) is None
+        assert {f.code.value for f in checked(store).findings} >= {"bundle.missing"}
+
+    def test_it_is_listed_as_one_that_decided_nothing(self, store, capsys):
+        put_rest(store, RunSet.of(files_at(1)), None)
+
+        assert main(["evidence", "list", "--store", store.where]) == 0
+        out = capsys.readouterr().out
+        assert "GO" not in out
+        assert "bundle.intoto.jsonl: nothing shows what was decided" in out
 
 
 class TestLatest:
@@ -369,7 +433,7 @@ class TestFaults:
             try:
                 assert store.read(f"history/{run}/{name}")[0] == data
             except ObjectMissingError:
-                assert store.stat(f"history/{run}/evidence.json") is None
+                assert store.stat(f"history/{run}/bundle.intoto.jsonl") is None
         assert latest(store) in (run_at(0).run_id, run)
 
     @pytest.mark.parametrize("at", [1, 4, 9, 12])
