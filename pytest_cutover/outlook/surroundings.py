@@ -142,11 +142,11 @@ class Surroundings:
         """Whether those who verify would believe what the log's key signs."""
         if self.anchor is None:
             return
-        from pytest_cutover.evidence.inclusion import log_verifiers
+        from pytest_cutover.tlog.known import log_keys
         from pytest_cutover.tlog.note import NoteVerifier
 
         environment = self.loaded.effective.environment
-        known = {(v.name, v.key_id) for v in log_verifiers(self.anchor, environment, self.now)}
+        known = {(v.name, v.key_id) for v in log_keys(self.anchor, self.now, environment=environment)}
         if (origin, NoteVerifier(origin, signer.public).key_id) not in known:
             self._note(
                 f"the key of the log {origin} is none for {environment}, says {self.anchor.where}",
