@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
+from pytest_cutover.errors import EvidenceError
 from pytest_cutover.model import rfc3339
 from pytest_cutover.store.document import read_document
-from pytest_cutover.store.layout import DOCUMENT, key_of
+from pytest_cutover.store.layout import BUNDLE_FILE, DOCUMENT, key_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -39,6 +40,11 @@ def run(options: Namespace) -> int:
     """Show it."""
     store = _store.opened(options.store)
     (run_id,) = _store.chosen(store, [options.run])
+    if store.stat(key_of(run_id, BUNDLE_FILE)) is None:
+        raise EvidenceError(
+            f"{store.where}: expected {key_of(run_id, BUNDLE_FILE)}, it is not there: nothing shows what was decided",
+            hint="its writer was killed or is at work; cutover evidence verify says more",
+        )
     key = key_of(run_id, DOCUMENT)
     data, held = store.read(key)
     document = read_document(data, key)

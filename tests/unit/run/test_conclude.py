@@ -14,10 +14,14 @@ from typing import Any
 import pytest
 
 from pytest_cutover import files
+from pytest_cutover.cli import main
 from pytest_cutover.cli.admit import _found as found_in
 from pytest_cutover.errors import AdapterError
 from pytest_cutover.evidence.admit import Question, admit
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
+from pytest_cutover.evidence.seal import UNFINISHED_FILE
+from pytest_cutover.keys.signer import PemSigner
+from pytest_cutover.keys.trust import trust_entry, with_entry
 from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import (
@@ -354,6 +358,21 @@ class TestStore:
         seal(judge(context), context)
 
         assert (seen, self.admits(context.run_dir.parent, context.signer)) == ([False, False], True)
+
+    @pytest.mark.parametrize("name", [BUNDLE, UNFINISHED_FILE])
+    def test_what_has_not_its_name_is_not_admitted_by_naming_it(
+        self, context: RunContext, name: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        seal(judge(context), context)
+        (context.run_dir / BUNDLE).rename(context.run_dir / name)
+        key = context.rootdir / "trust.json"
+        assert isinstance(context.signer, PemSigner)
+        entry = trust_entry(context.signer.public, name="release", roles=("decision",))
+        key.write_bytes(with_entry(None, entry, where="trust.json"))
+        bundle = str(context.run_dir / name)
+
+        told = [bundle, "--digest", "sha256:" + "c" * 64, "--environment", "sandbox", "--trust", str(key)]
+        assert main(["admit", *told]) == (0 if name == BUNDLE else 2), capsys.readouterr()
 
     @staticmethod
     def admits(runs: Path, key: Any) -> bool:

@@ -263,6 +263,12 @@ class TestWithoutItsBundle:
         assert settle_latest(store) is None
         assert {f.code.value for f in checked(store).findings} >= {"bundle.missing"}
 
+    def test_nothing_of_it_is_shown(self, store, capsys):
+        put_rest(store, RunSet.of(files_at(1)), None)
+
+        assert main(["evidence", "show", run_at(1).run_id, "--store", store.where]) == 2
+        assert "GO" not in capsys.readouterr().out
+
     def test_it_is_listed_as_one_that_decided_nothing(self, store, capsys):
         put_rest(store, RunSet.of(files_at(1)), None)
 
