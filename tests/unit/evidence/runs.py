@@ -230,6 +230,19 @@ class Run:
         )
 
 
+@dataclass
+class LyingRun(Run):
+    """A run whose report tells the policy with a `lie`; the rest of the evidence is made to fit."""
+
+    lie: dict[str, Any] = field(default_factory=dict)
+
+    def told_policy(self) -> EffectivePolicy:
+        return replace(super().told_policy(), **self.lie)
+
+    def document(self) -> bytes:
+        return written(super().told_policy())
+
+
 POLICY_KEY = signer()
 KEY = signer()
 TRUSTED_POLICY_KEY = trusted(POLICY_KEY, name="policies", roles=frozenset({"policy"}))

@@ -18,7 +18,18 @@ from pytest_cutover.tlog.cosignature import CosignatureSigner
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import Note, NoteSigner, parse_note
 from tests.unit.evidence.fleets import sealed_fleet
-from tests.unit.evidence.runs import KEY, NOW, SHA, TRUSTED_POLICY_KEY, Run, anchor, sealed, signer, trusted
+from tests.unit.evidence.runs import (
+    KEY,
+    NOW,
+    SHA,
+    TRUSTED_POLICY_KEY,
+    LyingRun,
+    Run,
+    anchor,
+    sealed,
+    signer,
+    trusted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -271,6 +282,19 @@ class TestCosignatures:
         assert codes(two, self.proof(tmp_path / "two", "w.example", run=two), self.trust()) == {
             P.LOG_UNPROVEN
         }
+
+    def test_who_decides_cannot_leave_out_that_they_are_asked_for(self, tmp_path: Path) -> None:
+        """The keys of decision and log in one hand are what witnesses are for."""
+        lie = {"cosignatures": 0}
+        run = LyingRun(log=EMPTY, wanted_log=ORIGIN, cosignatures=1, lie=lie)
+
+        assert codes(run, self.proof(tmp_path, run=run), self.trust()) == {P.POLICY_DISAGREES}
+
+    def test_who_decides_cannot_name_another_log(self, tmp_path: Path) -> None:
+        run = LyingRun(log=EMPTY, wanted_log="log.example.org/theirs", lie={"log": ORIGIN})
+        bundle, _ = sealed(run)
+
+        assert codes(run, Logged(tmp_path).proof(run, bundle)) == {P.POLICY_DISAGREES}
 
     @pytest.mark.parametrize(
         "changes",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +26,7 @@ from pytest_cutover.resolution import resolve
 from tests.unit.evidence import fleets
 from tests.unit.evidence.opened_runs import BASE, OpenedRun
 from tests.unit.evidence.policies import digest_of, written
-from tests.unit.evidence.runs import ANCHOR, KEY, NOW, POLICY_KEY, Run, sealed
+from tests.unit.evidence.runs import ANCHOR, KEY, NOW, POLICY_KEY, LyingRun, Run, sealed
 
 if TYPE_CHECKING:
     from pytest_cutover.evidence.problems import EvidenceProblem
@@ -88,19 +88,6 @@ LIES: dict[str, dict[str, Any]] = {
     "a later version": {"version": 99},
     "another phase": {"phase": "canary"},
 }
-
-
-@dataclass
-class LyingRun(Run):
-    """A run whose report tells the policy with a `lie`; the rest of the evidence is made to fit."""
-
-    lie: dict[str, Any] = field(default_factory=dict)
-
-    def told_policy(self) -> EffectivePolicy:
-        return replace(super().told_policy(), **self.lie)
-
-    def document(self) -> bytes:
-        return written(super().told_policy())
 
 
 def problems(bundle: bytes, report: bytes) -> tuple[EvidenceProblem, ...]:
