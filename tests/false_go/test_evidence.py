@@ -38,11 +38,17 @@ from pytest_cutover.run import conclude
 real = conclude.write_atomic
 
 def write_atomic(path, data):
-    if path.name == "bundle.intoto.jsonl":
+    if path.name.startswith("bundle.intoto.jsonl"):
         os.kill(os.getpid(), 9)
     real(path, data)
 
 conclude.write_atomic = write_atomic
+"""
+DIES_NAMING = """
+import os
+from pytest_cutover.run import conclude
+
+conclude.move_atomic = lambda *_: os.kill(os.getpid(), 9)
 """
 SIGNED = LyingRun("signed", "", ONE, truly_go("nothing is wrong with it"), keyed=True)
 
@@ -146,6 +152,7 @@ DIES_IN = {
     "a gate": (gate_module("import os\nos._exit(0)"), {}),
     "a gate, by the kernel": (gate_module("import os\nos.kill(os.getpid(), 9)"), {}),
     "the sealing": (gate_module(GREEN), {"conftest.py": DIES_SEALING}),
+    "the naming of what is sealed": (gate_module(GREEN), {"conftest.py": DIES_NAMING}),
 }
 
 
