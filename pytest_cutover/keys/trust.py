@@ -365,7 +365,7 @@ def is_there(path: Path) -> bool:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null byte in the name, of which reading it tells more
         return True
     return True
 
