@@ -51,7 +51,9 @@ def run(arguments: Sequence[str]) -> int:
     style = Style.of(sys.stdout.encoding, colour=colour())
     print()
     put(verdict_block(concluded.decision, context, style))
-    put(evidence_lines(concluded.decision, context, style, sealed=concluded.sealed, kept=concluded.kept))
+    doubts = context.doubts(concluded.decision.decided_at)
+    sealed, kept = concluded.sealed, concluded.kept
+    put(evidence_lines(concluded.decision, context, style, sealed=sealed, kept=kept, doubts=doubts))
     views.end(concluded, context)
     return int(concluded.decision.exit_code)
 

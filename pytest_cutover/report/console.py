@@ -91,8 +91,10 @@ class Console:
         self._write("")
         for line in verdict_block(concluded.decision, context, self._style):
             self._write(line)
+        doubts = context.doubts(concluded.decision.decided_at)
+        sealed, kept = concluded.sealed, concluded.kept
         for line in evidence_lines(
-            concluded.decision, context, self._style, sealed=concluded.sealed, kept=concluded.kept
+            concluded.decision, context, self._style, sealed=sealed, kept=kept, doubts=doubts
         ):
             self._write(line)
 

@@ -11,7 +11,7 @@ from pytest_cutover.model import SignerKind, Verdict
 from pytest_cutover.reasons import Reason, Weight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pytest_cutover.model import Decision, EffectivePolicy, Finding, GateDecision, JudgedMeasurement
@@ -245,8 +245,9 @@ def evidence_lines(
     *,
     sealed: bool,
     kept: Sequence[tuple[str, str]] = (),
+    doubts: Iterable[str] = (),
 ) -> Iterator[str]:
-    """Where the evidence lies, who signed it, how long it holds."""
+    """Where the evidence lies, who signed it, how long it holds; `doubts`: why nobody would believe that."""
     run = relative(context.run_dir, context.rootdir)
     policy = context.policy
     pinned = "pinned" if policy.gate_code_digest else "not pinned"
@@ -270,7 +271,7 @@ def evidence_lines(
     kind = "development key" if context.signer.kind is SignerKind.DEVELOPMENT else "key"
     yield style.plain(f"evidence  {run}")
     yield style.plain(f"signed    with {kind} {context.signer.keyid[:12]}")
-    for doubt in context.doubts(decision.decided_at):
+    for doubt in doubts:
         yield style.paint(f"doubted   {doubt}: cutover verify and admit refuse this", "red")
     yield from (style.plain(f"{what:<9} {where}") for what, where in kept)
     sandbox = " · sandbox: counts nowhere else" if policy.sandbox else ""

@@ -252,7 +252,9 @@ class TestEvidenceLines:
     """Where the evidence lies and what it is worth."""
 
     def lines(self, folder: Path, *, sealed: bool = True, **changes: Any) -> str:
-        return "\n".join(evidence_lines(decided(), run_in(folder, **changes), PLAIN, sealed=sealed))
+        decision, context = decided(), run_in(folder, **changes)
+        doubts = context.doubts(decision.decided_at)
+        return "\n".join(evidence_lines(decision, context, PLAIN, sealed=sealed, doubts=doubts))
 
     def test_signed_go(self, tmp_path: Path) -> None:
         """Key, end, command to verify, and that the sandbox opens nothing else."""
