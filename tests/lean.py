@@ -5,5 +5,8 @@ The guides' commands run with all of them.
 
 UNUSED = ("hypothesispytest", "anyio", "timeout", "rerunfailures")
 
+LEAN = [f"-pno:{name}" for name in UNUSED]
+"""On the command line."""
+
 ADDOPTS = " ".join(f"-p no:{name}" for name in UNUSED)
-"""For PYTEST_ADDOPTS, where the command line is what the test is about."""
+"""For PYTEST_ADDOPTS, where the command line is what the test is about; a supervisor does not pass it on."""

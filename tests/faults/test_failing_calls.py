@@ -111,7 +111,7 @@ class TestFailingCalls:
             assert_closed(project, ran)
             told = WORDS[error] in ran.text or "evidence.not-written" in ran.text
             assert told or "run.journal-incomplete" in ran.text, (name, ran.text)
-        assert aside <= (len(numbers) - 3 if sweep.runner == "supervised" else 0)
+        assert aside <= (len(numbers) // 2 if sweep.runner == "supervised" else 0)
 
     def test_a_failing_view_changes_no_verdict(self, sweep: Sweep) -> None:
         """What is made of sealed evidence may be missing, and it is said."""

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.lean import ADDOPTS
+from tests.lean import LEAN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -117,11 +117,10 @@ class Project:
             and n not in ("NO_COLOR", "FORCE_COLOR", "CI")
         }
         key = {} if self.key is None else {"CUTOVER_KEY": self.key}
-        lean = {"PYTEST_ADDOPTS": ADDOPTS}
-        return kept | key | {"PYTHONIOENCODING": "utf-8"} | lean | self.environ | changes
+        return kept | key | {"PYTHONIOENCODING": "utf-8"} | self.environ | changes
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *LEAN, *arguments]
 
     def pytest(self, *arguments: str, **environ: str) -> Ran:
         return self.run(self.command(*arguments), **environ)

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.lean import ADDOPTS
+from tests.lean import LEAN
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNERS = {
-    "in-process": ("-m", "pytest", "-m", "preflight", "gates"),
-    "supervised": ("-m", "pytest_cutover", "run", "preflight", "--", "gates"),
+    "in-process": ("-m", "pytest", *LEAN, "-m", "preflight", "gates"),
+    "supervised": ("-m", "pytest_cutover", "run", "preflight", "--", *LEAN, "gates"),
 }
 
 
@@ -38,7 +38,7 @@ def preflight(project: Path, runner: str, *more: str, **variables: str) -> tuple
     done = subprocess.run(
         [sys.executable, "-P", *RUNNERS[runner], *more],
         cwd=project,
-        env=kept | {"PYTEST_ADDOPTS": ADDOPTS} | variables,
+        env=kept | variables,
         capture_output=True,
         text=True,
         timeout=120,

@@ -452,7 +452,9 @@ async def test_flaky(gate):
     gate.measure("x", 1)
     assert BEGUN.read_text().count("again") > 1
 """
-        ran = project_of(empty, text, "flaky").pytest("-m", "preflight", "--reruns", "2", PYTEST_ADDOPTS="")
+        ran = project_of(empty, text, "flaky").pytest(
+            "-m", "preflight", "-p", "rerunfailures", "--reruns", "2"
+        )
 
         assert ran.code == 11
         assert ran.codes() >= {"gate.rerun"}
@@ -471,7 +473,7 @@ async def test_theirs(gate):
     await asyncio.sleep(0)
     gate.measure("x", 1)
 """
-        ran = project_of(empty, text, "theirs").pytest("-m", "preflight", PYTEST_ADDOPTS="")
+        ran = project_of(empty, text, "theirs").pytest("-m", "preflight", "-p", "anyio")
 
         assert "1 of 1 gates green" in ran.out
         assert notes(ran) == {"test_theirs": []}

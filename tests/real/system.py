@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pytest_cutover.cli import main
-from tests.lean import ADDOPTS
+from tests.lean import LEAN
 from tests.real.servers import SEARCH_PATH, Server, fetch, free_port, need, wait_until
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _command(argv: list[str], folder: Path, environ: Mapping[str, str]) -> subpr
     return subprocess.run(
         argv,
         cwd=folder,
-        env={**kept, "PATH": SEARCH_PATH, "PYTEST_ADDOPTS": ADDOPTS, **environ},
+        env={**kept, "PATH": SEARCH_PATH, **environ},
         capture_output=True,
         text=True,
         timeout=COMMAND_LIMIT_S,
@@ -186,10 +186,20 @@ class Project:
         """A gate run, by `cutover run` or by pytest itself."""
         if supervised:
             ended = cutover(
-                ["run", "preflight", "--env", environment, "--", "gates"], self.folder, self.environ
+                ["run", "preflight", "--env", environment, "--", *LEAN, "gates"], self.folder, self.environ
             )
         else:
-            argv = [sys.executable, "-m", "pytest", "-m", "preflight", "--cutover-env", environment, "gates"]
+            argv = [
+                sys.executable,
+                "-m",
+                "pytest",
+                *LEAN,
+                "-m",
+                "preflight",
+                "--cutover-env",
+                environment,
+                "gates",
+            ]
             ended = _command(argv, self.folder, self.environ)
         return Run(self, ended)
 
