@@ -5,8 +5,15 @@ The guides' commands run with all of them.
 
 UNUSED = ("hypothesispytest", "anyio", "timeout", "rerunfailures")
 
-LEAN = [f"-pno:{name}" for name in UNUSED]
+
+
+def without(*plugins: str) -> list[str]:
+    """What a command line of pytest says to load none of them."""
+    return [f"-pno:{name}" for name in plugins]
+
+
+LEAN = without(*UNUSED)
 """On the command line."""
 
-ADDOPTS = " ".join(f"-p no:{name}" for name in UNUSED)
+ADDOPTS = " ".join(LEAN)
 """For PYTEST_ADDOPTS, where the command line is what the test is about; a supervisor does not pass it on."""

@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser, _runs
 from pytest_cutover.cli._page import colour
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from pytest_cutover.model import Decision, EffectivePolicy, Runner, SignerKind
     from pytest_cutover.report.view import View
-    from pytest_cutover.run.context import RunContext
 
 SHOWN, DOES_NOT_VERIFY = 0, 1
 _FILES = ("html", "junit", "code_quality")
@@ -58,7 +57,7 @@ def _fit(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """Stands for the signer of a past run."""
+    """Whose key signed a past run."""
 
     keyid: str
     kind: SignerKind
@@ -66,7 +65,7 @@ class _Key:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """Stands for the context of a past run."""
+    """What the terminal shows of a past run."""
 
     policy: EffectivePolicy
     run_dir: Path
@@ -95,9 +94,8 @@ def _terminal(view: View, decision: Decision, trust: str) -> Iterator[str]:
         gate_code_digest=record.gate_code_digest,
         signer=None if keyid is None else _Key(keyid, record.signer),
     )
-    context = cast("RunContext", past)
-    yield from verdict_block(decision, context, style)
-    yield from evidence_lines(decision, context, style, sealed=True)
+    yield from verdict_block(decision, past, style)
+    yield from evidence_lines(decision, past, style, sealed=True)
     yield style.plain(f"decided   {view.decided_at:%Y-%m-%d %H:%M:%S} UTC")
     if view.last is not None:
         last = view.last

@@ -22,6 +22,7 @@ from pytest_cutover.outlook.prospect import Around
 from pytest_cutover.policy.view import duration
 from pytest_cutover.reasons import Weight
 from pytest_cutover.run.context import EMBEDDED, RUNS, listed, parse_subject, subjects_of
+from pytest_cutover.run.doubts import doubt_of_key, doubt_of_log_key, key_that_decides
 from pytest_cutover.run.gate_code import digest_code
 from pytest_cutover.run.obligations import find_owed
 from pytest_cutover.run.waivers import find_authors, find_waivers
@@ -142,14 +143,12 @@ class Surroundings:
         """Whether those who verify would believe what the log's key signs."""
         if self.anchor is None:
             return
-        from pytest_cutover.tlog.known import log_keys
-        from pytest_cutover.tlog.note import NoteVerifier
-
-        environment = self.loaded.effective.environment
-        known = {(v.name, v.key_id) for v in log_keys(self.anchor, self.now, environment=environment)}
-        if (origin, NoteVerifier(origin, signer.public).key_id) not in known:
+        doubt = doubt_of_log_key(
+            self.anchor, origin, signer.public, self.loaded.effective.environment, self.now
+        )
+        if doubt is not None:
             self._note(
-                f"the key of the log {origin} is none for {environment}, says {self.anchor.where}",
+                doubt,
                 hint=f"cutover verify and admit would refuse the evidence; cutover keys show KEY --role log --origin {origin}",
             )
 
@@ -181,15 +180,14 @@ class Surroundings:
         """Whether those who verify would believe the key."""
         if self.anchor is None:
             return
-        environment = self.loaded.effective.environment
-        found = self.anchor.verifiers(role="decision", environment=environment, at=self.now)
-        key = next((k for k in found if k.keyid == signer.keyid), None)
-        if key is None:
+        about = (self.anchor, signer.keyid, self.loaded.effective.environment, self.now)
+        doubt, key = doubt_of_key(*about), key_that_decides(*about)
+        if doubt is not None:
             self._note(
-                f"the key {signer.keyid[:16]} may not decide in {environment}, says {self.anchor.where}",
+                doubt,
                 hint="cutover verify and admit would refuse the evidence; cutover keys show KEY prints an entry",
             )
-        elif key.not_after is not None and key.not_after < self.now + _SOON:
+        if key is not None and key.not_after is not None and key.not_after < self.now + _SOON:
             self._note(f"the key {key.name} ends at {key.not_after:%Y-%m-%d %H:%M} UTC", self.anchor.where)
 
     def _trust(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_cutover.model import SignerKind, Verdict
 from pytest_cutover.reasons import Reason, Weight
@@ -14,8 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_cutover.model import Decision, EffectivePolicy, Finding, GateDecision, JudgedMeasurement
-    from pytest_cutover.run.context import RunContext
+    from pytest_cutover.model import (
+        Decision,
+        EffectivePolicy,
+        Finding,
+        GateDecision,
+        JudgedMeasurement,
+        Runner,
+    )
 
 _SIGNS = {"green": "✓", "red": "✗", "unproven": "!", "hold": "…", "waived": "⚑", "left": "–"}
 _CARRIED = "↺"
@@ -55,6 +61,32 @@ _SKIPPED = {
     Reason.GATE_XFAILED: "expected to fail",
 }
 """What happened where the message is only the reason that the gate's author gave."""
+
+
+class Signed(Protocol):
+    """Whose key signed a run."""
+
+    @property
+    def keyid(self) -> str: ...
+    @property
+    def kind(self) -> SignerKind: ...
+
+
+class Ran(Protocol):
+    """What is shown of a run beside its decision, whether it ends now or is a past one."""
+
+    @property
+    def policy(self) -> EffectivePolicy: ...
+    @property
+    def run_dir(self) -> Path: ...
+    @property
+    def rootdir(self) -> Path: ...
+    @property
+    def runner(self) -> Runner: ...
+    @property
+    def gate_code_digest(self) -> str: ...
+    @property
+    def signer(self) -> Signed | None: ...
 
 
 class Style:
@@ -176,9 +208,9 @@ def finding_text(finding: Finding) -> str:
     return f"{first} ({finding.distance}{unit})" if finding.distance else first
 
 
-def verdict_block(decision: Decision, context: RunContext, style: Style) -> Iterator[str]:
+def verdict_block(decision: Decision, ran: Ran, style: Style) -> Iterator[str]:
     """The last lines of a run: verdict, every reason, where the evidence is."""
-    policy = context.policy
+    policy = ran.policy
     state = "green" if decision.verdict in (Verdict.GO, Verdict.GO_WITH_GUARDS) else "red"
     rule = style.plain("─" * 78)
     yield style.paint(rule, state)
@@ -240,7 +272,7 @@ def _titled(finding: Finding) -> str:
 
 def evidence_lines(
     decision: Decision,
-    context: RunContext,
+    ran: Ran,
     style: Style,
     *,
     sealed: bool,
@@ -248,11 +280,11 @@ def evidence_lines(
     doubts: Iterable[str] = (),
 ) -> Iterator[str]:
     """Where the evidence lies, who signed it, how long it holds; `doubts`: why nobody would believe that."""
-    run = relative(context.run_dir, context.rootdir)
-    policy = context.policy
+    run = relative(ran.run_dir, ran.rootdir)
+    policy = ran.policy
     pinned = "pinned" if policy.gate_code_digest else "not pinned"
     yield style.plain(f"policy    {policy.name} v{policy.version} ({policy.signature.value})")
-    yield style.plain(f"runner    {context.runner.value} · gate code {pinned}")
+    yield style.plain(f"runner    {ran.runner.value} · gate code {pinned}")
     carried = [g for g in decision.gates if g.carried_from is not None]
     if carried:
         oldest = min(map(observed, carried))
@@ -260,17 +292,17 @@ def evidence_lines(
         yield style.plain(f"carried   from {runs} · the oldest observed {oldest:%H:%M:%S} UTC")
     yield from _terms(decision, style)
     if not policy.gate_code_digest:
-        yield style.plain(f"gate code {context.gate_code_digest.removeprefix('sha256:')}")
+        yield style.plain(f"gate code {ran.gate_code_digest.removeprefix('sha256:')}")
     if not sealed:
         yield style.plain(f"evidence  none was sealed; the journal is in {run}")
         return
-    if context.signer is None:
+    if ran.signer is None:
         yield style.plain(f"evidence  {run}/report.json")
         yield style.plain("          UNSIGNED, admits nothing (no signing key)")
         return
-    kind = "development key" if context.signer.kind is SignerKind.DEVELOPMENT else "key"
+    kind = "development key" if ran.signer.kind is SignerKind.DEVELOPMENT else "key"
     yield style.plain(f"evidence  {run}")
-    yield style.plain(f"signed    with {kind} {context.signer.keyid[:12]}")
+    yield style.plain(f"signed    with {kind} {ran.signer.keyid[:12]}")
     for doubt in doubts:
         yield style.paint(f"doubted   {doubt}: cutover verify and admit refuse this", "red")
     yield from (style.plain(f"{what:<9} {where}") for what, where in kept)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.model import EffectivePolicy, Runner, SignerKind, Subject
+from pytest_cutover.run.doubts import doubt_of_key, doubt_of_log_key
 from pytest_cutover.run.gate_code import digest_code
 
 if TYPE_CHECKING:
@@ -99,17 +100,12 @@ class RunContext:
         """Why those who verify with this run's own trust file would not believe what it signs; a gate is not held to it."""
         if self.anchor is None or self.signer is None:
             return
-        environment, where = self.policy.environment, self.anchor.where
-        decide = self.anchor.verifiers(role="decision", environment=environment, at=at)
-        if all(key.keyid != self.signer.keyid for key in decide):
-            yield f"the key {self.signer.keyid[:16]} may not decide in {environment}, says {where}"
+        environment = self.policy.environment
+        found = [doubt_of_key(self.anchor, self.signer.keyid, environment, at)]
         note = None if self.log is None else self.log.log.signer
         if note is not None:
-            from pytest_cutover.evidence.inclusion import log_verifiers
-
-            known = {(v.name, v.key_id) for v in log_verifiers(self.anchor, environment, at)}
-            if (note.name, note.verifier.key_id) not in known:
-                yield f"the key of the log {note.name} is none for {environment}, says {where}"
+            found.append(doubt_of_log_key(self.anchor, note.name, note.verifier.public, environment, at))
+        yield from filter(None, found)
 
     @property
     def signer_kind(self) -> SignerKind:

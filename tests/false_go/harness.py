@@ -17,7 +17,7 @@ from enum import Enum
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING, Any
 
-from tests.lean import UNUSED
+from tests.lean import UNUSED, without
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -285,11 +285,8 @@ def clean_environment() -> dict[str, str]:
 
 def command(run: LyingRun, mode: Mode, root: Path) -> list[str]:
     """The command line of a project in one mode."""
-    unused = [p for p in UNUSED if p not in run.plugins]
-    shared = [*(f"-pno:{p}" for p in unused), "-p", "no:cacheprovider"]
-    if "cacheprovider" in run.plugins:
-        shared = shared[:-2]
-    shared += ["-n", "2"] if mode.workers else ["-p", "no:xdist"]
+    shared = without(*(p for p in (*UNUSED, "cacheprovider") if p not in run.plugins))
+    shared += ["-n", "2"] if mode.workers else without("xdist")
     given = [a.replace("{root}", str(root)) for a in run.args]
     if not mode.supervised:
         return [sys.executable, *run.python, "-m", "pytest", "-m", run.marker, *shared, *given]

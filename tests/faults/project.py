@@ -11,7 +11,7 @@ from pathlib import Path
 from pytest_cutover.evidence.verify import verify_bundle
 from pytest_cutover.keys.signer import generate, load_private_pem
 from pytest_cutover.keys.verifier import KeyKind
-from tests.lean import UNUSED
+from tests.lean import UNUSED, without
 from tests.unit.evidence.runs import anchor, trusted
 
 HERE = Path(__file__).parent
@@ -36,7 +36,7 @@ POLICY = """
  "limits": {"first": {"value": {"at_most": 2}}, "second": {"value": {"at_most": 2}}},
  "environments": {"sandbox": {"sandbox": true}}}
 """
-LEAN = [f"-pno:{name}" for name in ("cacheprovider", *UNUSED, "xdist")]
+LEAN = without("cacheprovider", *UNUSED, "xdist")
 
 START = "import sys; sys.path.insert(0, {here!r}); import injector; injector.install(); "
 COMMANDS = {
