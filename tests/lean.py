@@ -6,7 +6,6 @@ The guides' commands run with all of them.
 UNUSED = ("hypothesispytest", "anyio", "timeout", "rerunfailures")
 
 
-
 def without(*plugins: str) -> list[str]:
     """What a command line of pytest says to load none of them."""
     return [f"-pno:{name}" for name in plugins]
