@@ -1,6 +1,6 @@
 """The transparency log beside pymerkle, in this process: appending, proving, auditing and starting, at a million entries.
 
-pymerkle is GPL and belongs to the benchmark alone (`pip install pymerkle`); without it our own figures stand alone.
+pymerkle is GPL and belongs to the benchmark alone (group `bench`); without it our own figures stand alone.
 """
 
 from __future__ import annotations
