@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _evidence, _policy_store, _store
+from pytest_cutover.cli import _evidence, _policy_place, _store
 from pytest_cutover.model import rfc3339
 from pytest_cutover.store.layout import DEFAULT_STORE
 from pytest_cutover.store.worm import PROBES, RETAINED_S, check_worm
@@ -36,7 +36,7 @@ def declare(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Check it; 0 WORM, 1 not."""
-    check = check_worm(_policy_store.open_place(options.place), now=datetime.now(UTC))
+    check = check_worm(_policy_place.open_place(options.place), now=datetime.now(UTC))
     if options.json:
         fields = asdict(check) | {"checked_at": rfc3339(check.checked_at), "worm": check.is_worm}
         print(json.dumps(fields, indent=1))

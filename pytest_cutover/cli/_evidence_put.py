@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _evidence, _policy_store, _store
+from pytest_cutover.cli import _evidence, _policy_place, _store
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.store.putting import Put, put_run
 
@@ -32,7 +32,7 @@ def declare(parser: ArgumentParser) -> None:
 
 def run(options: Namespace) -> int:
     """Put them, one after the other; the first that cannot be put is the end."""
-    store, rule = _policy_store.open_place(options.store), _policy_store.store_rule_of(options.store)
+    store, rule = _policy_place.open_place(options.store), _policy_place.store_rule_of(options.store)
     retain_for = None if rule is None else rule.retain_for
     done = []
     for folder in options.runs:
@@ -53,5 +53,5 @@ def _lines(done: list[Put], where: str, retain_for: timedelta | None) -> Iterato
         latest = ", the latest" if each.is_latest else ""
         yield f"put  {each.document.run_id}  {_store.counted(len(each.objects), 'file')}{latest}"
     if retain_for is not None:
-        yield f"retained for {_policy_store.words(retain_for)}, as the policy says"
+        yield f"retained for {_policy_place.words(retain_for)}, as the policy says"
     yield f"{_store.counted(len(done), 'run')} in {where}; cutover evidence index brings the index up to date"

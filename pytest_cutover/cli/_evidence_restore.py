@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _policy_store, _store, _transfer
+from pytest_cutover.cli import _policy_place, _store, _transfer
 from pytest_cutover.store.transfer import restore
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def declare(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Restore; 0 all of it is there, 1 not."""
     manifest = _transfer.manifest_at(options.manifest)
-    source, target = _store.opened(options.source), _policy_store.open_place(options.target)
+    source, target = _store.opened(options.source), _policy_place.open_place(options.target)
     with _store.progress("restored") as told:
         moved = restore(source, target, manifest=manifest, progress=told)
     return _transfer.told(moved, source.where, {}, as_json=options.json)

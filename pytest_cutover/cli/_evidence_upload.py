@@ -8,7 +8,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _evidence, _policy_store, _store, _transfer
+from pytest_cutover.cli import _evidence, _policy_place, _store, _transfer
 from pytest_cutover.cli._when import span
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.files import write_atomic, write_new
@@ -50,7 +50,7 @@ def declare(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Upload; 0 all of it is there, 1 not."""
     now = datetime.now(UTC)
-    source, target = _store.opened(options.source), _policy_store.open_place(options.target)
+    source, target = _store.opened(options.source), _policy_place.open_place(options.target)
     until = _until(options, now)
     with _store.progress("uploaded") as told:
         moved = upload(source, target, retain_until=until, now=now, progress=told)
@@ -79,7 +79,7 @@ def _written(manifest: bytes, asked: Path | None, now: datetime) -> Path:
 
 def _until(options: Namespace, now: datetime) -> datetime | None:
     """Until when to retain: as asked, else as the policy says, which is the least."""
-    rule = _policy_store.store_rule_of(options.target)
+    rule = _policy_place.store_rule_of(options.target)
     least = None if rule is None or rule.retain_for is None else now + rule.retain_for
     asked = options.until or (now + options.span if options.span else None)
     if asked is not None and asked <= now:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_cutover.cli._policy_place import open_place
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.keys.trusted import EVERYWHERE
@@ -18,6 +19,7 @@ from pytest_cutover.tlog.entry import MAX_NAME, EntryKind, LogEntry
 
 if TYPE_CHECKING:
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.tlog.log import Log
 
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class KeyEventLog:
     """A log, as the key ring needs it: an entry names a key by its id, which is the SHA-256 of its public half."""
 
-    place: str
+    objects: ObjectStore
     origin: str
     trust: Path
 
@@ -39,7 +41,7 @@ class KeyEventLog:
             ConfigError: several logs to choose from, or no key to sign with.
             CutoverError: what is there cannot be used.
         """
-        found = cls(place, origin or _origin(load_trust(trust)), trust)
+        found = cls(open_place(place, str(trust)), origin or _origin(load_trust(trust)), trust)
         found._open(keyid)
         return found
 
@@ -53,7 +55,7 @@ class KeyEventLog:
         anchor = load_trust(self.trust)
         key = next((k for k in anchor.keys if k.keyid == keyid), None)
         opened = open_run_log(
-            self.place,
+            self.objects,
             self.origin,
             Path(),
             os.environ,
@@ -64,7 +66,7 @@ class KeyEventLog:
         )
         if opened.rewritten is not None:
             raise ConfigError(
-                f"{self.place}: the log does not go on from where it was seen: {opened.rewritten}",
+                f"{self.objects.where}: the log does not go on from where it was seen: {opened.rewritten}",
                 hint="treat it as tampering: cutover log audit says where they part",
             )
         return opened.log

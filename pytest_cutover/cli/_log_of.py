@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover import strictjson
 from pytest_cutover.cli._evidence import anchor, read
+from pytest_cutover.cli._policy_place import open_place
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.evidence.inclusion import PROOF_FILE, belongs_into_a_log, claimed, documents_behind
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.signer import load_private_key
 from pytest_cutover.keys.trust import LOG_KEY
-from pytest_cutover.objects.place import open_objects
 from pytest_cutover.run.logged import LOG_KEY_VARIABLE
 from pytest_cutover.tlog.audit import Pinned
 from pytest_cutover.tlog.checkpoint import parse_checkpoint, pinned_checkpoint
@@ -82,7 +82,7 @@ class LogChoice:
 def asked_log(choice: LogChoice) -> Log:
     """The log, to be read."""
     verifiers, origin = choice.known()
-    return Log(open_objects(choice.place), origin, verifiers=verifiers)
+    return Log(open_place(choice.place, choice.trust), origin, verifiers=verifiers)
 
 
 def writable_log(choice: LogChoice, key: str | None) -> Log:
@@ -100,7 +100,7 @@ def writable_log(choice: LogChoice, key: str | None) -> Log:
             f"{path}: expected a key that is trusted to sign for {origin}, got another",
             hint='add it to the trust file with the role "log": else nobody could verify what it signs',
         )
-    return Log(open_objects(choice.place), origin, own, verifiers=verifiers)
+    return Log(open_place(choice.place, choice.trust), origin, own, verifiers=verifiers)
 
 
 def pinned_in(path: Path) -> Pinned:

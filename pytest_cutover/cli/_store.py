@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_cutover.cli import _policy_store
+from pytest_cutover.cli import _policy_place
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.store.layout import DEFAULT_STORE, HISTORY, LATEST, by_run
 
@@ -64,7 +64,7 @@ def opened(place: str, trust: str | None = None) -> ObjectStore:
     Raises:
         ConfigError: there is none.
     """
-    store = _policy_store.open_place(place, trust)
+    store = _policy_place.open_place(place, trust)
     if store.stat(LATEST) is None and next(iter(store.keys()), None) is None:
         raise ConfigError(f"{store.where} holds no evidence", hint="give the store with --store PLACE")
     return store

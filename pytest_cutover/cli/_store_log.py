@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_cutover.cli._policy_place import open_place
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.store.index import environments_in
 
@@ -47,19 +48,18 @@ def asked(
         return None, []
     from pytest_cutover.cli._log_of import pinned_in
 
-    log = _log(options.log, anchor, environments or environments_in(store), now)
+    objects = open_place(options.log, options.trust)
+    log = _log(objects, anchor, environments or environments_in(store), now)
     return log, [pinned_in(Path(name)) for name in options.checkpoint]
 
 
-def _log(place: str, anchor: Anchor, environments: Collection[str], now: datetime) -> Log:
+def _log(objects: ObjectStore, anchor: Anchor, environments: Collection[str], now: datetime) -> Log:
     """The log, of which a trusted key has to sign the checkpoint."""
     from pytest_cutover.evidence.inclusion import log_verifiers
-    from pytest_cutover.objects.place import open_objects
     from pytest_cutover.tlog.checkpoint import parse_checkpoint
     from pytest_cutover.tlog.log import Log
     from pytest_cutover.tlog.tiles import CHECKPOINT
 
-    objects = open_objects(place)
     try:
         origin = parse_checkpoint(objects.read(CHECKPOINT)[0], CHECKPOINT)[0].origin
     except EvidenceError as exc:

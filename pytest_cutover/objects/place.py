@@ -40,6 +40,13 @@ def open_objects(text: str, *, endpoint: str | None = None, region: str | None =
     return FolderObjects(path)
 
 
+def open_below(
+    root: Path, text: str, *, endpoint: str | None = None, region: str | None = None
+) -> ObjectStore:
+    """`open_objects`, of a folder relative to `root`."""
+    return open_objects(text if _SCHEME.match(text) else str(root / text), endpoint=endpoint, region=region)
+
+
 def absolute(text: str) -> str:
     """The place `text`, which any folder may be asked from: links are followed, and an address stays as it is."""
     return text.rstrip("/") if _SCHEME.match(text) else os.path.realpath(text)

@@ -316,7 +316,20 @@ class Guards(Model):
     timeout_s: Seconds = Field(default=Decimal(60), description="Time limit of the command, in seconds.")
 
 
-class Log(Model):
+class Place(Model):
+    """Where something is kept: a folder, or a bucket and the server that it is on."""
+
+    place: Trimmed
+    endpoint: Annotated[str, Field(pattern=ENDPOINT_PATTERN, max_length=400)] | None = Field(
+        default=None,
+        description="URL of the S3 server; left out, AWS_ENDPOINT_URL or the AWS profile names it, else it is Amazon's.",
+    )
+    region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=60)] | None = Field(
+        default=None, description="Region of the bucket; left out, AWS_REGION or the AWS profile names it."
+    )
+
+
+class Log(Place):
     """The transparency log of an environment: signed decisions go into it, and count only with their proof."""
 
     origin: LogOrigin = Field(
@@ -351,19 +364,12 @@ class Retention(Model):
     )
 
 
-class Store(Model):
+class Store(Place):
     """The evidence store of an environment: every decided run is put into it."""
 
     place: Trimmed = Field(
         default="var/evidence",
         description="Where evidence is kept: a folder, relative to the project, or s3://bucket/prefix.",
-    )
-    endpoint: Annotated[str, Field(pattern=ENDPOINT_PATTERN, max_length=400)] | None = Field(
-        default=None,
-        description="URL of the S3 server; left out, AWS_ENDPOINT_URL or the AWS profile names it, else it is Amazon's.",
-    )
-    region: Annotated[str, Field(pattern=REGION_PATTERN, max_length=60)] | None = Field(
-        default=None, description="Region of the bucket; left out, AWS_REGION or the AWS profile names it."
     )
     retention: Retention | None = Field(
         default=None,

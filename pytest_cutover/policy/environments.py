@@ -32,18 +32,19 @@ def check_environments(root: Node) -> Iterator[Issue]:
         yield from _change(environment)
         yield from _program(environment.at("guards", "command"))
         yield from _witnesses(environment)
-        yield from _store(environment)
+        yield from _place(environment, "log", "the log")
+        yield from _place(environment, "store", "evidence")
 
 
-def _store(environment: Node) -> Iterator[Issue]:
-    place = environment.at("store", "place")
+def _place(environment: Node, key: str, what: str) -> Iterator[Issue]:
+    place = environment.at(key, "place")
     if place is not None and str(place.value).startswith("s3://"):
         return
     for name in ("endpoint", "region"):
-        value = environment.at("store", name)
+        value = environment.at(key, name)
         if value is not None:
             hint = 'write the place as "s3://bucket/prefix", or leave this out'
-            yield mistake(value, f"expected no {name} where evidence is kept in a folder, got one", hint)
+            yield mistake(value, f"expected no {name} where {what} is kept in a folder, got one", hint)
 
 
 def _witnesses(environment: Node) -> Iterator[Issue]:

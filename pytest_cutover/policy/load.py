@@ -52,20 +52,25 @@ class GuardRule:
 
 
 @dataclass(frozen=True, slots=True)
-class LogRule:
-    """Where the transparency log is kept, and the addresses of the witnesses that are asked to cosign it."""
-
-    place: str
-    witnesses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StoreRule:
-    """Where evidence is put, and how long it is kept as it is from then on, at least; None: until somebody locks it."""
+class PlaceRule:
+    """Where something is kept, and of a bucket the server and region that the policy names."""
 
     place: str
     endpoint: str | None = None
     region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogRule(PlaceRule):
+    """Where the transparency log is kept, and the addresses of the witnesses that are asked to cosign it."""
+
+    witnesses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRule(PlaceRule):
+    """Where evidence is put, and how long it is kept as it is from then on, at least; None: until somebody locks it."""
+
     retain_for: timedelta | None = None
 
 
@@ -239,9 +244,15 @@ def _profile(environment: Environment) -> Profile:
         tuple(rules),
         None if environment.change is None else environment.change.git,
         None if guards is None else GuardRule(guards.command, float(guards.timeout_s)),
-        None if environment.log is None else LogRule(environment.log.place, environment.log.witnesses),
+        log_rule(environment),
         store_rule(environment),
     )
+
+
+def log_rule(environment: Environment) -> LogRule | None:
+    """What an environment says about its transparency log; None when it has none."""
+    log = environment.log
+    return None if log is None else LogRule(log.place, log.endpoint, log.region, log.witnesses)
 
 
 def store_rule(environment: Environment) -> StoreRule | None:
@@ -256,6 +267,8 @@ def store_rule(environment: Environment) -> StoreRule | None:
 __all__ = [
     "GuardRule",
     "LoadedPolicy",
+    "LogRule",
+    "PlaceRule",
     "PolicyFile",
     "Profile",
     "StoreRule",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from pytest_cutover.model import EffectivePolicy
-    from pytest_cutover.policy.load import LoadedPolicy, StoreRule, SubjectRule
+    from pytest_cutover.policy.load import LoadedPolicy, LogRule, PlaceRule, StoreRule, SubjectRule
     from pytest_cutover.policy.resolve import Origin
 
 Row = tuple[str, ...]
@@ -54,6 +54,7 @@ def as_json(loaded: Sequence[LoadedPolicy], file: str) -> dict[str, Any]:
                 },
                 "targets": one.profile.targets,
                 "subjects": [{"name": s.name, "from": _source(s)} for s in one.profile.subjects],
+                "log": _log_json(one.profile.log),
                 "store": _store_json(one.profile.store),
             }
             for one in loaded
@@ -102,7 +103,7 @@ def _head(loaded: LoadedPolicy, file: str, now: datetime) -> list[Row]:
 
 def _log(loaded: LoadedPolicy) -> str:
     policy, rule = loaded.effective, loaded.profile.log
-    place = "" if rule is None else f" in {rule.place}"
+    place = "" if rule is None else f" in {_place(rule)}"
     asked = f", asking {', '.join(rule.witnesses)}" if rule is not None and rule.witnesses else ""
     return (
         f"{policy.log}{place}"
@@ -111,18 +112,28 @@ def _log(loaded: LoadedPolicy) -> str:
     )
 
 
-def _store(rule: StoreRule) -> str:
+def _place(rule: PlaceRule) -> str:
     server = "" if rule.endpoint is None else f" at {rule.endpoint}"
-    region = "" if rule.region is None else f", region {rule.region}"
+    return f"{rule.place}{server}{'' if rule.region is None else f', region {rule.region}'}"
+
+
+def _place_json(rule: PlaceRule) -> dict[str, Any]:
+    return {"place": rule.place, "endpoint": rule.endpoint, "region": rule.region}
+
+
+def _store(rule: StoreRule) -> str:
     kept = "" if rule.retain_for is None else f", retained for {rule.retain_for.days} days at least"
-    return f"{rule.place}{server}{region}{kept}"
+    return f"{_place(rule)}{kept}"
+
+
+def _log_json(rule: LogRule | None) -> dict[str, Any] | None:
+    return None if rule is None else {**_place_json(rule), "witnesses": list(rule.witnesses)}
 
 
 def _store_json(rule: StoreRule | None) -> dict[str, Any] | None:
     if rule is None:
         return None
-    days = None if rule.retain_for is None else rule.retain_for.days
-    return {"place": rule.place, "endpoint": rule.endpoint, "region": rule.region, "retention_days": days}
+    return {**_place_json(rule), "retention_days": None if rule.retain_for is None else rule.retain_for.days}
 
 
 def _shards(shards: tuple[str, ...] | int) -> str:

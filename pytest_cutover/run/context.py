@@ -196,10 +196,9 @@ def open_store(rule: StoreRule | None, rootdir: Path) -> ObjectStore | None:
     """The evidence store of the policy; a folder is relative to the project."""
     if rule is None:
         return None
-    from pytest_cutover.objects.place import open_objects
+    from pytest_cutover.objects.place import open_below
 
-    place = rule.place if "://" in rule.place else str(rootdir / rule.place)
-    return open_objects(place, endpoint=rule.endpoint, region=rule.region)
+    return open_below(rootdir, rule.place, endpoint=rule.endpoint, region=rule.region)
 
 
 def new_run_id(now: datetime) -> str:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.keys.signer import PemSigner
     from pytest_cutover.keys.trust import Anchor
+    from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.policy.load import LoadedPolicy
     from pytest_cutover.tlog.note import Verifier
     from pytest_cutover.tlog.witness_client import Witnesses
@@ -99,8 +100,11 @@ def open_policy_log(
     policy, rule = loaded.effective, loaded.profile.log
     if policy.log is None or rule is None:
         return None
+    from pytest_cutover.objects.place import open_below
+
+    objects = open_below(rootdir, rule.place, endpoint=rule.endpoint, region=rule.region)
     log = open_run_log(
-        *(rule.place, policy.log, rootdir, environ, anchor), environment=policy.environment, now=now, say=say
+        *(objects, policy.log, rootdir, environ, anchor), environment=policy.environment, now=now, say=say
     )
     if not rule.witnesses and not policy.cosignatures:
         return log
@@ -113,7 +117,7 @@ def open_policy_log(
 
 
 def open_run_log(
-    place: str,
+    objects: ObjectStore,
     origin: str,
     rootdir: Path,
     environ: Mapping[str, str],
@@ -123,14 +127,11 @@ def open_run_log(
     now: datetime,
     say: Callable[[str], None],
 ) -> RunLog:
-    """The log at `place`, its checkpoint verified, compared with the newest one that a run of this project saw.
+    """The log in `objects`, its checkpoint verified, compared with the newest one that a run of this project saw.
 
     Raises:
         CutoverError: there is no key for it or it signs no more, or what is there cannot be read or is not that log.
     """
-    from pytest_cutover.objects.place import open_objects
-
-    objects = open_objects(place if "://" in place else str(rootdir / place))
     signer = NoteSigner(origin, _signer(environ, rootdir, origin, say))
     if anchor is not None:
         anchor.refuse_old(signer.verifier.public.keyid)

@@ -72,6 +72,8 @@ REFUSED: list[tuple[Sequence[str | int], Any, Sequence[str | int], str, str]] = 
     ((*PROD, "subjects", 0), {"name": "x", "command": [" "]}, (*PROD, "subjects", 0, "command", 0), "expected a program, got an empty text", "program's name"),
     ((*PROD, "store"), {"endpoint": "https://s3.example"}, (*PROD, "store", "endpoint"), "expected no endpoint where evidence is kept in a folder, got one", "s3://bucket"),
     ((*PROD, "store"), {"place": "evidence", "region": "eu"}, (*PROD, "store", "region"), "expected no region where evidence is kept in a folder, got one", "s3://bucket"),
+    ((*PROD, "log"), {"endpoint": "https://s3.example"}, (*PROD, "log", "endpoint"), "expected no endpoint where the log is kept in a folder, got one", "s3://bucket"),
+    ((*PROD, "log"), {"place": "log", "region": "eu"}, (*PROD, "log", "region"), "expected no region where the log is kept in a folder, got one", "s3://bucket"),
     (("name",), "a\x1b[2Jb", ("name",), r"expected plain text, got the control character U\+001B", "remove it"),
     (("limits", "app.ready", "x\x9by"), {"equals": 1}, ("limits", "app.ready"), r"control character U\+009B", "remove it"),
     ((*PROD, "log"), {"witnesses": ["https://w"], "cosignatures": 2}, (*PROD, "log", "cosignatures"), "cosignatures wanted: 2, witnesses asked: 1: every run would be NO-GO", "list the addresses"),

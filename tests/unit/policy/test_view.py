@@ -105,6 +105,29 @@ class TestStore:
         assert as_json([load(tmp_path)], FILE)["plans"]["preflight"]["store"] is None
 
 
+class TestLog:
+    def test_its_server_and_witnesses_are_shown(self, tmp_path: Path) -> None:
+        at = {"place": "s3://log", "endpoint": "https://s3.example", "region": "eu"}
+        asked = {"witnesses": ["https://w.example"], "cosignatures": 1}
+        document = changed((("environments", "prod", "log"), at | asked | {"origin": "shop.log"}))
+
+        shown = next(line for line in lines(tmp_path, document) if line.startswith("log "))
+        assert shown.split(maxsplit=1)[1] == (
+            "shop.log in s3://log at https://s3.example, region eu, 1 cosignatures, asking https://w.example"
+        )
+        out = as_json([load(tmp_path, document)], FILE)["plans"]["preflight"]["log"]
+        assert out == at | {"witnesses": ["https://w.example"]}
+
+    def test_one_that_says_no_more_is_its_place(self, tmp_path: Path) -> None:
+        document = changed((("environments", "prod", "log"), {}))
+
+        shown = next(line for line in lines(tmp_path, document) if line.startswith("log "))
+        assert shown.endswith(" cutover.local in var/cutover/log")
+        out = as_json([load(tmp_path, document)], FILE)["plans"]["preflight"]["log"]
+        assert out == {"place": "var/cutover/log", "endpoint": None, "region": None, "witnesses": []}
+        assert as_json([load(tmp_path)], FILE)["plans"]["preflight"]["log"] is None
+
+
 class TestAsJson:
     def test_is_the_effective_policy_with_its_origins(self, tmp_path: Path) -> None:
         loaded = load(tmp_path)

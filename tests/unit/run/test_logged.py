@@ -130,8 +130,9 @@ class TestOpenRunLog:
     def opened(self, rootdir: Path, environ: dict[str, str], **life: Any) -> RunLog:
         key = load_private_key(rootdir / "log.pem")
         trust = anchor(trusted(key, roles=frozenset({"log"}), origin=ORIGIN, name="log", **life))
+        objects = FolderObjects(rootdir / "log")
         return open_run_log(
-            "log", ORIGIN, rootdir, environ, trust, environment="production", now=NOW, say=pytest.fail
+            objects, ORIGIN, rootdir, environ, trust, environment="production", now=NOW, say=pytest.fail
         )
 
     def test_an_empty_log(self, tmp_path: Path, environ: dict[str, str]) -> None:

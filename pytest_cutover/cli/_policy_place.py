@@ -1,4 +1,4 @@
-"""What the project's policy says about a place for evidence: its server, and how long evidence is kept there at least.
+"""What the project's policy says about a place for evidence or a log: its server, and how long evidence stays at least.
 
 Whoever says which server a bucket is on says what is found there, so a policy says that only where it is trusted.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
-    from pytest_cutover.policy.load import LoadedPolicy, StoreRule
+    from pytest_cutover.policy.load import LoadedPolicy, PlaceRule, StoreRule
 
 
 def open_place(place: str, trust: str | None = None) -> ObjectStore:
@@ -75,7 +75,8 @@ def _server(place: str, trust: str | None) -> tuple[str | None, str | None]:
 def store_rule_of(place: str) -> StoreRule | None:
     """What the policy says about `place`, whoever signed it; None: nothing, or there is no policy.
 
-    Of several environments that keep evidence there the longest retention holds. CUTOVER_ENV says which one is meant.
+    Of several environments that keep evidence there the longest retention holds; a log retains nothing. CUTOVER_ENV says
+    which one is meant.
 
     Raises:
         ConfigError: the policy cannot be read, or names several servers for that place.
@@ -87,14 +88,14 @@ def store_rule_of(place: str) -> StoreRule | None:
 def _only(place: str, loaded: list[LoadedPolicy]) -> StoreRule:
     from pytest_cutover.policy.load import StoreRule
 
-    found = [policy.profile.store for policy in loaded if policy.profile.store is not None]
+    found = [rule for one in loaded for rule in _at(place, one.profile.store, one.profile.log)]
     servers = {(rule.endpoint, rule.region) for rule in found}
     if len(servers) != 1:
         raise ConfigError(
             f"{_path()}: expected one server for {place}, got {len(servers)}",
             hint="CUTOVER_ENV says whose evidence it is",
         )
-    spans = [rule.retain_for for rule in found if rule.retain_for is not None]
+    spans = [rule.retain_for for rule in found if isinstance(rule, StoreRule) and rule.retain_for is not None]
     return StoreRule(place, *servers.pop(), max(spans, default=None))
 
 
@@ -103,24 +104,24 @@ def _path() -> Path:
 
 
 def _loaded(place: str, anchor: Anchor | None) -> Iterator[LoadedPolicy]:
-    """The policy for each plan of each environment that keeps its evidence at `place`: plans may differ in whose key counts."""
+    """The policy for each plan of each environment that keeps anything at `place`: plans may differ in whose key counts."""
     path = _path()
     if not os.environ.get("CUTOVER_POLICY") and not is_there(path):
         return
-    from pytest_cutover.policy.load import load_policy, read_policy, store_rule
+    from pytest_cutover.policy.load import load_policy, log_rule, read_policy, store_rule
 
     document = read_policy(path, now=None).document
     chosen = os.environ.get("CUTOVER_ENV")
     for name, environment in document.environments.items():
-        rule = store_rule(environment)
-        if rule is not None and is_same(rule.place, place) and chosen in (None, "", name):
+        kept = _at(place, store_rule(environment), log_rule(environment))
+        if kept and chosen in (None, "", name):
             for plan in document.plans:
                 yield load_policy(path, plan=plan, environment=name, anchor=anchor, now=datetime.now(UTC))
 
 
-def is_same(one: str, other: str) -> bool:
-    """Whether both name the same place, seen from this folder."""
-    return absolute(one) == absolute(other)
+def _at(place: str, *rules: PlaceRule | None) -> list[PlaceRule]:
+    """Those of the rules that are about the same place, seen from this folder."""
+    return [rule for rule in rules if rule is not None and absolute(rule.place) == absolute(place)]
 
 
 def words(span: timedelta) -> str:

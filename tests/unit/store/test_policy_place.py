@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pytest_cutover.cli import main
-from pytest_cutover.cli._policy_store import open_place, store_rule_of
+from pytest_cutover.cli._policy_place import open_place, store_rule_of
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.policy.load import StoreRule
 from pytest_cutover.policy.signature import sign_policy
 from tests.unit.evidence.runs import KEY, signer
 from tests.unit.policy.documents import GOOD
@@ -23,13 +24,13 @@ PLACE = "s3://evidence/shop"
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder with a store of one run, and a function that writes the policy."""
+    """A folder with a store of one run, and a function that writes a policy whose environments keep these stores, or logs."""
     monkeypatch.chdir(tmp_path)
     filled(tmp_path / "here", [0])
     (tmp_path / "configs").mkdir()
 
-    def write(**stores):
-        environments = {n: {"store": store, "sandbox": n == "sandbox"} for n, store in stores.items()}
+    def write(*, kept="store", **places):
+        environments = {n: {kept: at, "sandbox": n == "sandbox"} for n, at in places.items()}
         policy = GOOD | {"environments": {**GOOD["environments"], **environments}}
         (tmp_path / "configs/policy.json").write_text(json.dumps(policy))
 
@@ -48,6 +49,11 @@ def retained(place):
 
 
 class TestRetention:
+    def test_a_log_retains_nothing(self, project):
+        project(kept="log", prod={"place": PLACE, "region": "eu"})
+
+        assert store_rule_of(PLACE) == StoreRule(PLACE, None, "eu", None)
+
     def test_put_retains_as_long(self, project, tmp_path, capsys):
         project(prod={"place": "there", "retention": {"days": 30}})
         run = run_at(0).write(tmp_path / "run")
@@ -153,8 +159,9 @@ def place(project, tmp_path, monkeypatch, s3_environ):
     """
     monkeypatch.delenv("CUTOVER_TRUST", raising=False)
 
-    def write(key=KEY, *, trusted=KEY, name="configs/trust.json", stores=None, **entry):
-        project(**(stores or {"prod": {"place": PLACE, "endpoint": AT, "region": "eu-central-1"}}))
+    def write(key=KEY, *, trusted=KEY, name="configs/trust.json", kept="store", stores=None, **entry):
+        server = {"place": PLACE, "endpoint": AT, "region": "eu-central-1"}
+        project(kept=kept, **(stores or {"prod": server}))
         policy = tmp_path / "configs/policy.json"
         if key is not None:
             policy.with_name("policy.json.dsse").write_bytes(sign_policy(policy.read_bytes(), key))
@@ -170,18 +177,24 @@ def asked(trust=None, place=PLACE):
     return meta.endpoint_url, meta.region_name
 
 
+@pytest.fixture(params=["store", "log"])
+def kept(request):
+    """What the policy keeps at the place."""
+    return request.param
+
+
 class TestServer:
-    def test_a_bucket_is_looked_for_where_the_policy_says(self, place, capsys):
-        place()
+    def test_a_bucket_is_looked_for_where_the_policy_says(self, place, kept, capsys):
+        place(kept=kept)
 
         assert asked(place=f"{PLACE}/") == (AT, "eu-central-1")
         assert capsys.readouterr().err == f"{PLACE}: asking {AT}\n"
         assert asked(place="s3://evidence/other")[1] == "us-east-1"
         assert capsys.readouterr().err == ""  # Amazon's
 
-    def test_which_of_several_is_asked(self, place, monkeypatch):
+    def test_which_of_several_is_asked(self, place, kept, monkeypatch):
         stores = {n: {"place": PLACE, "endpoint": f"http://{n}.example"} for n in ("one", "two")}
-        place(stores=stores)
+        place(stores=stores, kept=kept)
 
         with pytest.raises(ConfigError, match=r"expected one server for s3://evidence/shop, got 2"):
             asked()
@@ -211,8 +224,8 @@ class TestServer:
             assert capsys.readouterr().err == f"{PLACE}: asking {GIVEN}\n"
             monkeypatch.delenv(variable)
 
-    def test_nor_does_one_that_was_changed_after_it_was_signed(self, place, tmp_path):
-        place()
+    def test_nor_does_one_that_was_changed_after_it_was_signed(self, place, kept, tmp_path):
+        place(kept=kept)
         policy = tmp_path / "configs/policy.json"
         policy.write_text(policy.read_text().replace("policy.example", "elsewhere.example"))
 
@@ -234,8 +247,8 @@ class TestServer:
         assert cutover(verb, "--store", PLACE, "--trust", "mine.json", *words) == 2
         assert f"{PLACE} is at {AT}, and it is not trusted" in capsys.readouterr().err
 
-    def test_the_environment_may_not_say_other_than_a_trusted_policy(self, place, monkeypatch):
-        place()
+    def test_the_environment_may_not_say_other_than_a_trusted_policy(self, place, kept, monkeypatch):
+        place(kept=kept)
 
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"{AT}/")
         assert asked() == (AT, "eu-central-1")
@@ -259,3 +272,57 @@ class TestServer:
 
         assert asked()[0].endswith("environment.example")
         assert capsys.readouterr().err == f"{PLACE}: asking {GIVEN}\n"
+
+
+LOG_AT = ("--log", PLACE)
+
+
+class TestLogs:
+    """Whatever asks a log finds it as stores are found, and is refused by the same policies."""
+
+    @pytest.fixture(autouse=True)
+    def _log(self, place, tmp_path, monkeypatch, capsys):
+        """Keys of a log and of a ring, and a policy that names the log's server and that nobody trusted has signed."""
+        for name in ("CUTOVER_KEY", "CUTOVER_KEY_LOG"):
+            monkeypatch.delenv(name, raising=False)
+        place(OTHER, kept="log")
+        trust = ("--trust", "configs/trust.json")
+        for new in (("log.pem", "--role", "log", "--origin", "shop.log"), ("ring", "--ring")):
+            assert main(["keys", "new", *new, *trust]) == 0, capsys.readouterr().err
+        monkeypatch.setenv("CUTOVER_KEY_LOG", "log.pem")
+        capsys.readouterr()
+        self.policy = tmp_path / "configs/policy.json"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("log", "verify", *LOG_AT),
+            ("log", "audit", *LOG_AT),
+            ("log", "checkpoint", *LOG_AT),
+            ("log", "prove", "--file", "configs/policy.json", *LOG_AT),
+            ("log", "append", "configs/policy.json", "--kind", "policy", *LOG_AT),
+            ("evidence", "verify", "--store", "here", *LOG_AT),
+            ("evidence", "drill", "--store", "here", *LOG_AT),
+            ("keys", "rotate", "ring", *LOG_AT),
+            ("keys", "retire", "release", *LOG_AT),
+        ],
+        ids=" ".join,
+    )
+    def test_an_untrusted_policy_leads_nowhere_and_nothing_changes(self, capsys, words, tmp_path):
+        before = (tmp_path / "configs/trust.json").read_bytes()
+
+        assert main(list(words)) == 2
+        assert f"{PLACE} is at {AT}, and it is not trusted" in capsys.readouterr().err
+        assert (tmp_path / "configs/trust.json").read_bytes() == before
+
+    def test_nor_does_the_environment_against_a_trusted_one(self, capsys, monkeypatch):
+        self.policy.with_name("policy.json.dsse").write_bytes(sign_policy(self.policy.read_bytes(), KEY))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", GIVEN)
+
+        assert main(["log", "verify", *LOG_AT]) == 2
+        assert f"expected one server for {PLACE}" in capsys.readouterr().err
+
+    def test_a_stolen_key_is_revoked_all_the_same(self, capsys, tmp_path):
+        assert main(["keys", "revoke", "release", "--reason", "stolen", *LOG_AT]) == 2
+        assert "revoked release (" in capsys.readouterr().err
+        assert '"stolen"' in (tmp_path / "configs/trust.json").read_text()
