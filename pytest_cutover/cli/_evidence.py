@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
 from pytest_cutover.evidence.unsigned import begun_between
 from pytest_cutover.keys.trust import find_anchor, is_there
 from pytest_cutover.model import parse_rfc3339
@@ -70,7 +70,16 @@ def first_line(path: Path) -> bytes | None:
 
 
 def bundle_of(evidence: Path) -> Path:
-    """The bundle: the file itself, or the one in a run folder."""
+    """The bundle: the file itself, or the one in a run folder.
+
+    Raises:
+        ConfigError: it is one that counts for nothing.
+    """
+    if evidence.name == UNFINISHED_FILE:
+        raise ConfigError(
+            f"{evidence} counts for nothing: its run was killed before log and store had it",
+            hint="cutover evidence put RUNDIR completes it; or run the gates again",
+        )
     is_folder = os.path.isdir(evidence)  # noqa: PTH112 # Path.is_dir raises for names no file can have
     return evidence / BUNDLE_FILE if is_folder else evidence
 

@@ -77,6 +77,8 @@ def _lines(where: str, found: Checked, now: datetime) -> Iterator[str]:
     if found.index is not None:
         locked = found.index.locked(now)
         yield f"index    of {rfc3339(found.index.at)}, {locked} of {len(found.index.objects)} files locked"
+    for run_id in found.unfinished[:SHOWN]:
+        yield f"not whole {run_id}, whose writer was killed: cutover evidence put completes it from its folder"
     if found.logged is not None:
         yield f"logged   {_store.counted(found.logged, 'decision')} of the store"
     yield f"trust    {found.anchor.description}"

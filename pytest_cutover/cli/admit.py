@@ -15,7 +15,7 @@ from pytest_cutover.cli.verify import decision_lines
 from pytest_cutover.errors import ConfigError
 from pytest_cutover.evidence.admit import Admission, Candidate, Question, admit, parse_digest
 from pytest_cutover.evidence.inclusion import PROOF_FILE
-from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.evidence.verify import looks_like_bundle
 
 if TYPE_CHECKING:
@@ -90,8 +90,6 @@ def _named(names: Sequence[str]) -> list[Candidate]:
     candidates = []
     for name in names:
         bundle = _evidence.bundle_of(Path(name))
-        if bundle.name == UNFINISHED_FILE:
-            raise ConfigError(f"{bundle} is of a run that was killed before log and store had it")
         data = _evidence.read(bundle)
         if not looks_like_bundle(data):
             raise ConfigError(f"{bundle} is not a bundle: no line of it is a DSSE envelope")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,8 @@ from pytest_cutover.cli import Parser, _evidence
 from pytest_cutover.errors import VerificationError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE, Sealed
 from pytest_cutover.model import Decision, ExitCode, SignerKind, rfc3339
+from pytest_cutover.run.deferred import deferred
+from pytest_cutover.run.ending import name_bundle, write_bundle
 
 if TYPE_CHECKING:
     import argparse
@@ -118,24 +122,42 @@ def _merge(options: argparse.Namespace) -> _Merged:
     def seal(key: Signer | None) -> bytes:
         sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=key)
         _write(sealed, folder, options.report)
+        if sealed.bundle is not None:
+            write_bundle(folder, sealed.bundle, decision)
         return sealed.bundle or b""
 
     if signer is None:
         seal(None)
         return _Merged(fleet, decision, folder, None)
+    merged = _Merged(fleet, decision, folder, signer)
+    retain_for = None if loaded.profile.store is None else loaded.profile.store.retain_for
+    keep = partial(_keep, store, anchor=anchor, retain_for=retain_for)
+    signer, warning = _end(merged, partial(_seal_logged, signer, seal, log, folder), keep)
+    if warning is not None:
+        _say(f"warning: {warning}")
+    return replace(merged, signer=signer)
+
+
+def _end(
+    merged: _Merged,
+    seal: Callable[[], tuple[Signer, bytes]],
+    keep: Callable[[_Merged, Signer, bytes], str | None],
+) -> tuple[Signer, str | None]:
+    """Seal and keep the decision, or leave no GO; the key that signed it, and what failed though it is kept."""
+    is_to_go = merged.decision.exit_code is ExitCode.GO
     try:
-        signer, bundle = _seal_logged(signer, seal, log, folder)
-        if store is None:
-            _name(folder)
-        else:
-            retain_for = None if loaded.profile.store is None else loaded.profile.store.retain_for
-            _store(store, folder, bundle, fleet.environment, signer, anchor, retain_for)
+        with deferred(signal.SIGINT) as came:
+            signer, bundle = seal()
+            if came:
+                raise KeyboardInterrupt(came[0])
+            warning = keep(merged, signer, bundle)
+            is_to_go = False
     except BaseException:
-        for name in (UNFINISHED_FILE, BUNDLE_FILE):
+        for name in (UNFINISHED_FILE, BUNDLE_FILE) if is_to_go else ():
             with suppress(OSError):
-                (folder / name).unlink()
+                (merged.folder / name).unlink()
         raise
-    return _Merged(fleet, decision, folder, signer)
+    return signer, warning
 
 
 def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | None:
@@ -166,42 +188,35 @@ def _seal_logged(
     return sealed
 
 
-def _store(
-    store: ObjectStore,
-    folder: Path,
-    bundle: bytes,
-    environment: str,
+def _keep(
+    store: ObjectStore | None,
+    merged: _Merged,
     signer: Signer,
+    bundle: bytes,
+    *,
     anchor: Anchor,
     retain_for: timedelta | None,
-) -> None:
-    """Put the evidence into the store that the policy names, and give the bundle its name."""
+) -> str | None:
+    """Put the evidence into the store, if the policy names one, and give the bundle its name; what failed after that."""
+    last = partial(name_bundle, merged.folder, merged.decision)
+    if store is None:
+        last()
+        return None
     from pytest_cutover.store.keeping import keep_run
     from pytest_cutover.store.putting import read_set
 
     until = None if retain_for is None else datetime.now(UTC) + retain_for
-    files = read_set(folder, bundle)
-    warning = keep_run(store, files, environment, signer, anchor, lambda: _name(folder), until=until)
-    if warning is not None:
-        _say(f"warning: {warning}")
-
-
-def _name(folder: Path) -> None:
-    """Give the bundle its name, when log and store have it: from now on the folder says what was decided."""
-    from pytest_cutover.files import move_atomic
-
-    move_atomic(folder / UNFINISHED_FILE, folder / BUNDLE_FILE)
+    files = read_set(merged.folder, bundle)
+    return keep_run(store, files, merged.fleet.environment, signer, anchor, last, until=until)
 
 
 def _write(sealed: Sealed, folder: Path, copy: str | None) -> None:
-    """The evidence; what cannot be written is an error, so that no exit code says GO without it."""
+    """The report; what cannot be written is an error, so that no exit code says GO without it."""
     from pytest_cutover.files import write_atomic
 
     write_atomic(folder / REPORT_FILE, sealed.report)
     if copy is not None:
         write_atomic(Path(copy), sealed.report)
-    if sealed.bundle is not None:
-        write_atomic(folder / UNFINISHED_FILE, sealed.bundle)
 
 
 def _say(text: str) -> None:

@@ -2,7 +2,7 @@
 
 The newest decision about the digest and environment counts, so a NO-GO takes back an older GO. Evidence
 that does not verify but may be newer refuses as well: damaging a NO-GO must not bring a GO back. So does a
-run that began later and has not decided (`unsigned`). Pure: bundles, keys and the time are arguments.
+run that began later and has not decided, or has decided later and is not signed (`unsigned`). Pure: bundles, keys and the time are arguments.
 
 **Not seen here:** a run folder that was removed as a whole. Only a transparency log shows that.
 """
@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope
 from pytest_cutover.evidence.inclusion import verify_logged
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
-from pytest_cutover.evidence.unsigned import begun_between, taken_back
+from pytest_cutover.evidence.unsigned import LONGEST_RUN, begun_between, taken_back
 from pytest_cutover.evidence.verify import (
     Verification,
     floor_problems,
@@ -36,9 +35,6 @@ if TYPE_CHECKING:
     from pytest_cutover.keys.trust import Anchor
 
 _ALGORITHMS = {"sha256": (64,), "sha384": (96,), "sha512": (128,), "gitCommit": (40, 64), "gitTree": (40, 64)}
-
-_LONGEST_RUN = timedelta(days=1)
-"""A run begun longer ago than this was decided before; policies end runs after 30 minutes by default."""
 
 _SHOWN = 5
 """Runs, and problems of a run, that an answer lists."""
@@ -178,7 +174,7 @@ class _Found:
         return out
 
     def taken_back(self, question: Question, since: datetime) -> list[EvidenceProblem]:
-        """The runs without a bundle that were begun after the newest decision, and did not come to a GO."""
+        """The runs without a bundle that began, or came to a NO-GO, after the newest decision."""
         about = (question.environment, question.algorithm, question.digest)
         answers = (
             taken_back(c.name, c.run_id, c.first(), c.report, about=about, since=since) for c in self.unsigned
@@ -293,7 +289,7 @@ def _is_a_strangers(bundle: bytes, anchor: Anchor) -> bool:
 
 def _surely_before(run_id: str | None, since: datetime) -> bool:
     begun = begun_between(run_id)
-    return begun is not None and begun[1] + _LONGEST_RUN < since
+    return begun is not None and begun[1] + LONGEST_RUN < since
 
 
 def _of(candidate: Candidate, found: Verification) -> list[EvidenceProblem]:

@@ -199,7 +199,7 @@ class ProblemCode(Enum):
     )
     EVIDENCE_UNSIGNED_NO_GO = (
         "evidence.unsigned-no-go",
-        "A run about this digest and environment began after the newest decision and is not GO; nothing signs it.",
+        "A run about this digest and environment began or decided after the newest decision and is not GO; nothing signs it.",
     )
     SUBJECT_MISMATCH = ("subject.mismatch", "No verified decision is about this digest.")
     ENVIRONMENT_MISMATCH = (

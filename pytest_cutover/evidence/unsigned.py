@@ -1,4 +1,4 @@
-"""Runs that no key signed: one begun after a GO was decided, about the same, may be its taking back.
+"""Runs that no key signed: one begun, or decided, after a GO was, about the same, may be its taking back.
 
 A run that is under way, was killed or lost its bundle has not said GO. Nothing here is signed, so nothing
 here ever admits; it only refuses. Pure.
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _RUN_ID = re.compile(
     r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})([.][0-9]{3})?Z-[0-9a-f]+"
 )
+LONGEST_RUN = timedelta(days=1)
+"""A run begun longer ago than this was decided before; policies end runs after 30 minutes by default."""
+
 _GO = (Verdict.GO.value, Verdict.GO_WITH_GUARDS.value)
 
 
@@ -64,9 +67,12 @@ def taken_back(
         return None if older else EvidenceProblem(ProblemCode.EVIDENCE_DOUBTFUL, message, name)
     environment, algorithm, digest = about
     fits = head.environment == environment and any(s.digest.get(algorithm) == digest for s in head.subjects)
-    if not fits or head.started_at < since:
+    if not fits:
         return None
-    found = _undecided(head, report())
+    told = report()
+    if head.started_at < since and not _may_refuse_since(told, head, since):
+        return None
+    found = _undecided(head, told)
     return None if found is None else EvidenceProblem(*found, name)
 
 
@@ -76,20 +82,31 @@ def _head(first: bytes) -> RunRecord | None:
     return None if any(p.reason is Reason.RUN_JOURNAL_DAMAGED for p in record.problems) else record
 
 
-def _undecided(head: RunRecord, report: bytes | None) -> tuple[ProblemCode, str] | None:
-    began = f"run {head.run_id} began later ({rfc3339(head.started_at)})"
+def _may_refuse_since(report: bytes | None, head: RunRecord, since: datetime) -> bool:
+    """Whether a run that began before that time decided after it, and not for a GO; one that never decided does not."""
     if report is None:
-        message = f"{began} and has not decided: it is under way, or was killed"
+        return False
+    try:
+        decision = read_report(report).decision
+        return decision["verdict"] not in _GO and parse_rfc3339(str(decision["decided_at"])) >= since
+    except (EvidenceError, ValueError, KeyError):
+        return head.started_at + LONGEST_RUN >= since
+
+
+def _undecided(head: RunRecord, report: bytes | None) -> tuple[ProblemCode, str] | None:
+    began = f"run {head.run_id}, begun at {rfc3339(head.started_at)},"
+    if report is None:
+        message = f"{began} has not decided: it is under way, or was killed"
         return ProblemCode.EVIDENCE_UNDECIDED, message
     try:
         read = read_report(report)
     except EvidenceError as exc:
-        return ProblemCode.EVIDENCE_DOUBTFUL, f"{began} and its report cannot be read: {exc}"
+        return ProblemCode.EVIDENCE_DOUBTFUL, f"{began} may be newer, and its report cannot be read: {exc}"
     verdict = read.decision.get("verdict")
     if verdict not in _GO:
-        message = f"{began} and came to {str(verdict)[:20]}; it is not signed, or no longer"
+        message = f"{began} came to {str(verdict)[:20]} later; it is not signed, or no longer"
         return ProblemCode.EVIDENCE_UNSIGNED_NO_GO, message
     if head.signer is not SignerKind.NONE or read.signed or read.run.get("run_id") != head.run_id:
-        message = f"{began} and its bundle is not there: it was killed while it signed, or lost its bundle"
+        message = f"{began} came to an end later and its bundle is not there: it was killed while it signed, or lost its bundle"
         return ProblemCode.EVIDENCE_UNDECIDED, message
     return None

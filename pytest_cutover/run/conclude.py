@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
 from pytest_cutover.evidence.seal import UNFINISHED_FILE
-from pytest_cutover.files import move_atomic, read_regular, write_atomic
+from pytest_cutover.files import read_regular, write_atomic
 from pytest_cutover.keys.signer import current, sign_logged
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
 from pytest_cutover.redact import Redactor
+from pytest_cutover.run.ending import name_bundle, write_bundle
 from pytest_cutover.run.gcpause import gc_paused
 from pytest_cutover.run.guards import are_awaited, inject
 from pytest_cutover.run.journal import Journal
@@ -128,18 +129,19 @@ def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> 
         if logged is not None and context.log is not None:
             write_atomic(context.run_dir / PROOF_FILE, logged[1])
             kept = (("log", f"entry {logged[0]} of {context.log.head.origin}"),)
-    if bundle is not None and context.store is None:
-        _name(context)
-    if came and int(conclusion.decision.exit_code) == 0:
+    if came and conclusion.decision.exit_code is ExitCode.GO:
         message = f"interrupted while the evidence was written ({came[0]})"
         raise _NotTakenError(Reason.RUN_INTERRUPTED, message, context)
-    if bundle is None or context.store is None or context.signer is None:
+    if bundle is None or context.signer is None:
         return kept
-    return (*kept, *_keep(context, context.store, context.signer, bundle))
+    if context.store is None:
+        name_bundle(context.run_dir, conclusion.decision)
+        return kept
+    return (*kept, *_keep(conclusion.decision, context, context.store, context.signer, bundle))
 
 
 def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
-    """Write report and bundle; the bundle, which has its name only when everybody has taken it."""
+    """Write report and bundle; the bundle."""
     from pytest_cutover.evidence.seal import seal as make
 
     sealed = make(
@@ -158,7 +160,7 @@ def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
             context.rootdir / report_path(context.report, conclusion.decision.decided_at), sealed.report
         )
     if sealed.bundle is not None:
-        write_atomic(context.run_dir / UNFINISHED_FILE, sealed.bundle)
+        write_bundle(context.run_dir, sealed.bundle, conclusion.decision)
     return sealed.bundle
 
 
@@ -176,7 +178,7 @@ def _log(context: RunContext, bundle: bytes | None) -> tuple[int, bytes] | None:
 
 
 def _keep(
-    context: RunContext, store: ObjectStore, signer: Signer, bundle: bytes
+    decision: Decision, context: RunContext, store: ObjectStore, signer: Signer, bundle: bytes
 ) -> tuple[tuple[str, str], ...]:
     """Put the evidence into its store, and give the bundle its name: the end, as what the store keeps is not taken back.
 
@@ -190,7 +192,7 @@ def _keep(
     try:
         warning = keep_run(
             *(store, files, context.policy.environment, current(signer), context.anchor),
-            lambda: _name(context),
+            lambda: name_bundle(context.run_dir, decision),
             until=until,
         )
     except NotKeptError as exc:
@@ -199,11 +201,6 @@ def _keep(
         raise _NotTakenError(Reason.EVIDENCE_NOT_STORED, str(exc), replace(context, store=None)) from exc
     kept = ("store", store.where.removeprefix(f"{context.rootdir}/"))
     return (kept,) if warning is None else (kept, ("warning", warning))
-
-
-def _name(context: RunContext) -> None:
-    """Give the bundle its name: from now on the folder says what was decided."""
-    move_atomic(context.run_dir / UNFINISHED_FILE, context.run_dir / BUNDLE_FILE)
 
 
 def add_problem(context: RunContext, reason: Reason, message: str) -> Conclusion:

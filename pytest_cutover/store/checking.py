@@ -31,6 +31,7 @@ from pytest_cutover.store.layout import (
     PROOF_FILE,
     REPORT_FILE,
     by_run,
+    is_whole,
     key_of,
     run_of,
 )
@@ -78,6 +79,8 @@ class Checked:
     logged: int | None
     """Decisions of the store that the log holds; None: no log was asked."""
     anchor: Anchor
+    unfinished: tuple[str, ...] = ()
+    """Runs that are not whole and that the index does not name: their writers were killed, or are writing. They prove nothing."""
 
     @property
     def is_valid(self) -> bool:
@@ -91,6 +94,7 @@ class Checked:
             "latest": self.latest,
             "index": None if self.index is None else {"at": rfc3339(self.index.at)},
             "logged": self.logged,
+            "unfinished": list(self.unfinished),
             "trust": {
                 "source": self.anchor.source.value,
                 "integrity_only": self.anchor.integrity_only,
@@ -144,18 +148,33 @@ class _Check:
 
     def check(self, progress: Callable[[int, int], None]) -> Checked:
         keys = self._keys()
-        runs = by_run(keys)
+        found = by_run(keys)
+        runs = {run_id: names for run_id, names in found.items() if is_whole(names)}
         for done, (run_id, reads) in enumerate(read_runs(self._store, runs)):
-            progress(done, len(runs))
+            progress(done, len(found))
             self.run(run_id, reads)
         if not runs:
             self._find(ProblemCode.EVIDENCE_NONE, self._store.where, "there is no run in this store")
         latest = self._latest()
         index = self._index()
+        known = set(found) if index is None else set(by_run(entry.key for entry in index.objects))
+        for run_id, reads in read_runs(
+            self._store, {r: found[r] for r in found.keys() & known - runs.keys()}
+        ):
+            self.run(run_id, reads)
         if index is not None:
             self._compare(index)
         logged = None if self._wanted.log is None else self._logged(self._wanted.log, index)
-        return Checked(tuple(self.findings), len(runs), len(keys), latest, index, logged, self._anchor)
+        return Checked(
+            tuple(self.findings),
+            len(runs),
+            len(keys),
+            latest,
+            index,
+            logged,
+            self._anchor,
+            tuple(sorted(found.keys() - runs.keys() - known)),
+        )
 
     def _find(self, code: ProblemCode, where: str, message: str) -> None:
         if (code, where) not in self._named:

@@ -30,6 +30,7 @@ from pytest_cutover.store.layout import (
     INDEX_LOCK,
     INDEX_SIGNATURE,
     by_run,
+    is_whole,
     key_of,
     run_of,
 )
@@ -235,8 +236,11 @@ def build_index(
         EvidenceError: something in the store is no object.
         StoreUnavailableError: it cannot be read.
     """
-    runs = by_run(store.keys(HISTORY))
     known = {} if before is None else before.by_key()
+    named = by_run(known)
+    there = by_run(store.keys(HISTORY))
+    # What a killed writer left is no evidence; what was whole when it was indexed has lost something.
+    runs = {run_id: names for run_id, names in there.items() if is_whole(names) or run_id in named}
     found: dict[str, Indexed] = {}
     for done, (run_id, reads) in enumerate(read_runs(store, runs)):
         progress(done, len(runs))

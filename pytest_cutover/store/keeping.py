@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError, CutoverError, EvidenceError
+from pytest_cutover.objects.protocol import StoreUnavailableError
 from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.store.index import index_before, index_runs
 from pytest_cutover.store.layout import DOCUMENT
-from pytest_cutover.store.putting import Left, RunSet, move_latest, put_bundle, put_rest, take_out
+from pytest_cutover.store.putting import Left, RunSet, move_latest, put_object, take_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,23 +53,42 @@ def keep_run(
         if until is not None or isinstance(store, S3Objects):
             # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
             index_before(store, anchor, [environment], datetime.now(UTC))
-        put_rest(store, run, until)
-        was_sent = True
-        put_bundle(store, run, until)
+        for key in run.order:
+            was_sent = was_sent or key == run.bundle
+            put_object(store, run, key, until)
         was_put = True
         move_latest(store, run.document, run.objects[run.key(DOCUMENT)])
         index_runs(store, [run.document.run_id], [environment], signer, anchor, datetime.now(UTC))
         last()
     except BaseException as exc:
         why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
-        left = take_out(store, run, until=until, was_put=was_put)
+        left = _take_out(store, run, exc, until, was_sent=was_sent, was_put=was_put)
         if left is Left.WHOLE:
             with suppress(CutoverError):  # if it is this that failed, it is told
                 last()
             return f"{store.where} has all of it, and then: {why}; cutover evidence index completes it"
-        if was_sent and left is Left.UNKNOWN and int(run.document.exit_code) == 0:
+        if was_sent and left is Left.UNKNOWN and run.is_go:
             why += (
                 f"; {store.where} MAY HOLD A GO of this run, which counts there until a newer run is stored"
             )
         raise NotKeptError(why) from exc
     return None
+
+
+def _take_out(
+    store: ObjectStore,
+    run: RunSet,
+    why: BaseException,
+    until: datetime | None,
+    *,
+    was_sent: bool,
+    was_put: bool,
+) -> Left:
+    """What the store has of the run after all of it was asked back."""
+    try:
+        left = take_out(store, run, until=until, was_put=was_put)
+    except BaseException:  # somebody who is tired of waiting: how far it came, nobody knows
+        return Left.UNKNOWN
+    is_under_way = was_sent and not was_put and isinstance(why, StoreUnavailableError)
+    # A bucket may yet take what it gave no answer to.
+    return Left.UNKNOWN if left is Left.NOTHING and is_under_way and isinstance(store, S3Objects) else left

@@ -44,3 +44,11 @@ def by_run(keys: Iterable[str]) -> dict[str, list[str]]:
         if found is not None:
             out.setdefault(found[0], []).append(found[1])
     return out
+
+
+def is_whole(names: Iterable[str]) -> bool:
+    """Whether the files of a run are all there: its bundle and its document are never both put before the others.
+
+    What has less was left by a writer that was killed, or is being written; or somebody took it away, which the index shows.
+    """
+    return {DOCUMENT, BUNDLE_FILE} <= {*names}

@@ -1,7 +1,8 @@
-"""Putting a finished run into a store: its bundle last, then `latest.json`.
+"""Putting a finished run into a store, then `latest.json`.
 
-A run whose bundle is there has everything; a writer that was killed before leaves a run without one, which says nothing
-of what was decided, and putting it again completes it. Writing the same again changes nothing.
+The bundle of a GO goes last: a writer that was killed before leaves a run without one, which says nothing of what was
+decided. Any other goes first, as it may take back a GO that is there. Putting a run again completes it, and writing the
+same again changes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError
 from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.files import read_regular
+from pytest_cutover.model import ExitCode
 from pytest_cutover.objects.protocol import (
     ABSENT,
     ObjectConflictError,
@@ -78,6 +80,21 @@ class RunSet:
     def key(self, name: str) -> str:
         return key_of(self.document.run_id, name)
 
+    @property
+    def bundle(self) -> str:
+        return self.key(BUNDLE_FILE)
+
+    @property
+    def order(self) -> list[str]:
+        """The keys, as they are put: the bundle or, where that goes first, the document last."""
+        ends = [self.bundle, self.key(DOCUMENT)]
+        rest = sorted(self.objects.keys() - {*ends})
+        return [ends[1], *rest, ends[0]] if self.is_go else [ends[0], *rest, ends[1]]
+
+    @property
+    def is_go(self) -> bool:
+        return self.document.exit_code is ExitCode.GO
+
 
 class Left(Enum):
     """What a store has of a run that was taken out of it."""
@@ -87,11 +104,13 @@ class Left(Enum):
     UNKNOWN = "its bundle, perhaps, or not all that was asked for"
 
 
-def put_run(store: ObjectStore, run_dir: Path, *, until: datetime | None = None) -> Put:
+def put_run(
+    store: ObjectStore, run_dir: Path, bundle: bytes | None = None, *, until: datetime | None = None
+) -> Put:
     """Put the run in the folder `run_dir` into `store`, and move `latest.json` when it is the newest.
 
-    Every file is retained `until` then, if asked. Several processes may do so at once. **No signature is verified**: that
-    is for `check_store`.
+    `bundle`: that of a run whose folder has none yet. Every file is retained `until` then, if asked. Several processes may
+    do so at once. **No signature is verified**: that is for `check_store`.
 
     Raises:
         EvidenceError: the run is not signed or not whole; or the store holds another run of that id
@@ -99,28 +118,23 @@ def put_run(store: ObjectStore, run_dir: Path, *, until: datetime | None = None)
         ConfigError: a file of the run cannot be read.
         StoreUnavailableError: the store did not take or retain it; putting it again goes on.
     """
-    return put_set(store, read_set(run_dir), until=until)
+    return put_set(store, read_set(run_dir, bundle), until=until)
 
 
 def put_set(store: ObjectStore, files: dict[str, bytes], *, until: datetime | None = None) -> Put:
     """The same for files that were read before, by name."""
     run = RunSet.of(files)
-    held = (*put_rest(store, run, until), put_bundle(store, run, until))
+    held = tuple(put_object(store, run, key, until) for key in run.order)
     return Put(run.document, held, move_latest(store, run.document, run.objects[run.key(DOCUMENT)]))
 
 
-def put_rest(store: ObjectStore, run: RunSet, until: datetime | None) -> tuple[Held, ...]:
-    """Put and retain everything but the bundle: without it nothing admits."""
-    last = run.key(BUNDLE_FILE)
-    return tuple(_put(store, run, key, until) for key in sorted(run.objects) if key != last)
+def put_object(store: ObjectStore, run: RunSet, key: str, until: datetime | None) -> Held:
+    """Put one object of the set and retain it; what it is as the store has it.
 
-
-def put_bundle(store: ObjectStore, run: RunSet, until: datetime | None) -> Held:
-    """Put and retain the bundle: afterwards the store has all of the run, and holds what was decided."""
-    return _put(store, run, run.key(BUNDLE_FILE), until)
-
-
-def _put(store: ObjectStore, run: RunSet, key: str, until: datetime | None) -> Held:
+    Raises:
+        ObjectConflictError: there is another under that key.
+        StoreUnavailableError: the store did not take or retain it.
+    """
     try:
         if isinstance(store, S3Objects):  # retained from the first moment on
             held = store.write(key, run.objects[key], expected=ABSENT, retain_until=until)
@@ -140,30 +154,30 @@ def take_out(
     """Remove what an attempt to put that run left, as far as the store lets it: half a set may not pass for evidence.
 
     WHOLE: it stays, and is retained `until` then where that was asked for: the index names it, or the store does not let
-    it go, or (where it `was_put`) gives no answer any more. What another run of that id left is not removed.
+    it go, or (where it `was_put`) gives no answer any more. What others put there is not removed.
     """
-    bundle = run.key(BUNDLE_FILE)
     try:
         found = {key: store.read(key) for key in store.keys(run.key(""))}
         is_indexed = _is_indexed(store, run.document.run_id)
     except Exception:  # whatever it was: nothing was removed
         return Left.WHOLE if was_put else Left.UNKNOWN
     there = {key: data for key, (data, _) in found.items()}
-    if there.items() - run.objects.items():
-        return Left.NOTHING
+    if there.get(run.bundle) not in (None, run.objects[run.bundle]):
+        return Left.NOTHING  # it is another run's
     if not is_indexed:
         try:
-            store.delete(bundle)
+            store.delete(run.bundle)
         except ObjectLockedError:
             pass
         except Exception:  # whatever it was: it may be removed, and may not
             return Left.UNKNOWN
         else:
-            _tidy(store, run, there)
+            _tidy(store, run, [key for key, data in there.items() if run.objects.get(key) == data])
             return Left.NOTHING
-    if there == run.objects and all(_is_kept(held, until) for _, held in found.values()):
+    is_whole = there.items() >= run.objects.items()
+    if is_whole and all(_is_kept(found[key][1], until) for key in run.objects):
         return Left.WHOLE
-    return Left.UNKNOWN if bundle in there else Left.NOTHING
+    return Left.UNKNOWN if run.bundle in there else Left.NOTHING
 
 
 def _is_kept(held: Held, until: datetime | None) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.objects.s3 import THREADS, S3Objects
 from pytest_cutover.store.document import read_document
-from pytest_cutover.store.layout import BUNDLE_FILE, DOCUMENT, HISTORY, by_run, key_of
+from pytest_cutover.store.layout import DOCUMENT, HISTORY, by_run, is_whole, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 def documents_in(store: ObjectStore) -> Iterator[tuple[EvidenceDocument, bytes]]:
-    """The documents of the history that can be read, with their bytes; without its bundle one says nothing."""
+    """The documents of the history that can be read, with their bytes; only those of whole runs."""
     runs = by_run(store.keys(HISTORY))
-    keys = [key_of(run, DOCUMENT) for run, names in runs.items() if {DOCUMENT, BUNDLE_FILE} <= {*names}]
+    keys = [key_of(run, DOCUMENT) for run, names in runs.items() if is_whole(names)]
     for key, read in zip(keys, read_each(store, keys), strict=True):
         with suppress(EvidenceError):
             data, _ = read()

@@ -36,6 +36,7 @@ P = ProblemCode
 QUESTION = Question("sha256", SHA, "production", NOW + timedelta(minutes=10))
 GO = Run()
 LATER = NOW + timedelta(minutes=5)
+EARLIER = NOW - timedelta(seconds=1)
 NO_GO = Run(latency="9", run_id="20261121T085200Z-99999999", decided_at=LATER)
 NEWER = Run(run_id="20261121T085100Z-77777777", decided_at=LATER)  # begun ten seconds before it decides
 SANDBOX = Run(environment="sandbox", sandbox=True, signature=PolicySignature.UNSIGNED)
@@ -274,7 +275,7 @@ class TestANewerRunWithoutABundle:
         answer = ask(candidate(GO), begun(NEWER))
 
         assert codes(answer) == [P.EVIDENCE_UNDECIDED]
-        assert f"run {NEWER.run_id} began later" in answer.problems[0].message
+        assert f"run {NEWER.run_id}, begun at 20" in answer.problems[0].message
         assert answer.chosen == GO.run_id
 
     def test_that_is_an_unsigned_no_go_takes_it_back(self) -> None:
@@ -317,6 +318,28 @@ class TestANewerRunWithoutABundle:
 
         assert ask(candidate(GO), begun(older)).is_admitted
         assert ask(candidate(GO), begun(older, run_id="29990101T000000Z-00000000")).is_admitted
+
+    @pytest.mark.parametrize("kind", ["none", "configured"])
+    def test_that_began_before_the_decision_and_came_to_a_no_go_after_it_takes_it_back(
+        self, kind: str
+    ) -> None:
+        """Unsigned, or killed before it had a bundle."""
+        run = replace(NEWER, signer_kind=kind)
+        red = replace(run, latency="9")
+
+        assert codes(ask(candidate(GO), self.began(red, report_of=red))) == [P.EVIDENCE_UNSIGNED_NO_GO]
+        assert ask(candidate(GO), self.began(run, report_of=run)).is_admitted
+        assert ask(candidate(GO), self.began(red, report_of=replace(red, decided_at=EARLIER))).is_admitted
+
+    def test_that_began_before_it_and_whose_report_cannot_be_read_does_for_a_day(self) -> None:
+        assert codes(ask(candidate(GO), self.began(NEWER))) == [P.EVIDENCE_DOUBTFUL]
+        assert ask(candidate(GO), self.began(NEWER, ago=timedelta(hours=25))).is_admitted
+
+    @staticmethod
+    def began(run: Run, *, ago: timedelta = timedelta(), report_of: Run | None = None) -> Candidate:
+        """A run that began just before the GO was decided, or as long before it; without another its report is no report."""
+        first = replace(run, decided_at=GO.decided_at - ago).events()[0]
+        return begun(run, b"{" if report_of is None else unsigned_report(report_of), first=lambda: first)
 
     def test_whose_name_is_old_takes_it_back_all_the_same(self) -> None:
         assert not ask(candidate(GO), begun(NEWER, run_id="20200101T000000Z-00000000")).is_admitted

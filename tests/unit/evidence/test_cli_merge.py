@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +18,7 @@ import pytest
 
 from pytest_cutover.cli import main
 from pytest_cutover.evidence.inclusion import PROOF_FILE
-from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
 from pytest_cutover.files import write_atomic
 from pytest_cutover.keys.signer import PemSigner, generate, load_private_key, write_new_private
 from pytest_cutover.keys.trust import trust_entry
@@ -25,6 +28,8 @@ from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import StoreUnavailableError
 from pytest_cutover.policy.load import load_policy
 from pytest_cutover.policy.signature import sign_policy
+from pytest_cutover.run.logged import RunLog
+from pytest_cutover.store import keeping
 from tests.unit.evidence.fleets import shard_run
 from tests.unit.evidence.runs import POLICY_KEY, SHA, anchor, trusted
 
@@ -291,13 +296,11 @@ class TestLoggedAndStored:
         assert not list(kept.folder.glob(f"var/cutover/runs/*/{BUNDLE_FILE}"))
         assert not list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}"))
 
-    @pytest.mark.parametrize("name", ["put_bundle", "index_runs"])
+    @pytest.mark.parametrize("name", ["put_object", "index_runs"])
     def test_a_store_that_goes_away_is_told(
         self, kept: Place, name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
     ) -> None:
         """With the bundle nobody knows whether it has it, and that is told; after it the decision stands."""
-        from pytest_cutover.store import keeping
-
         real = getattr(keeping, name)
 
         def down(*_: object) -> None:
@@ -305,6 +308,8 @@ class TestLoggedAndStored:
 
         def then_down(*arguments: Any) -> None:
             real(*arguments)
+            if name == "put_object" and not arguments[2].endswith(BUNDLE_FILE):
+                return
             monkeypatch.setattr(FolderObjects, "keys", down)
             down()
 
@@ -317,6 +322,84 @@ class TestLoggedAndStored:
         assert ("has all of it" in said, "MAY HOLD A GO" in said) == (stands, not stands)
         assert bool(list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}")))
         assert bool(list(kept.merged.glob(BUNDLE_FILE))) is stands
+
+    def test_of_what_is_no_go_the_bundle_has_its_name_before_the_store_is_asked(
+        self, kept: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may take back an older GO, also while the store is slow, and when it takes nothing."""
+
+        def asked(*_: object) -> None:
+            seen.append([path.parent.name for path in kept.folder.glob(f"var/cutover/runs/*/{BUNDLE_FILE}")])
+            raise StoreUnavailableError("no answer")
+
+        seen: list[list[str]] = []
+        monkeypatch.setattr("pytest_cutover.store.keeping.put_object", asked)
+
+        assert kept.merge(kept.run("eu")) == 2
+        assert seen == [[kept.merged.name]]
+        assert main(["verify", str(kept.merged)]) == 0
+
+    @pytest.mark.parametrize(("when", "stands"), [("log", False), ("store", True)])
+    def test_interrupted_until_the_log_has_it_it_is_none(
+        self, kept: Place, when: str, stands: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Later it is too late: a GO that the store has must not be missing here."""
+        where, name = {"log": (RunLog, "prove"), "store": (keeping, "index_runs")}[when]
+        real = getattr(where, name)
+
+        def interrupted(*arguments: Any) -> Any:
+            os.kill(os.getpid(), signal.SIGINT)
+            return real(*arguments)
+
+        monkeypatch.setattr(where, name, interrupted)
+        shards = [kept.run("eu"), kept.run("us")]
+        try:
+            code = kept.merge(*shards)
+        except KeyboardInterrupt:
+            code = 130
+
+        assert (code == 0) is stands
+        assert bool(list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}"))) is stands
+        assert (kept.merged / BUNDLE_FILE).exists() is stands
+        assert not (kept.merged / UNFINISHED_FILE).exists()
+
+    def test_a_warning_that_nobody_takes_takes_nothing_back(
+        self, kept: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from pytest_cutover.cli import merge
+
+        def closed(_: str) -> None:
+            raise BrokenPipeError
+
+        monkeypatch.setattr("pytest_cutover.store.keeping.keep_run", lambda *a, **_: a[-1]() or "odd")
+        monkeypatch.setattr(merge, "_say", closed)
+        with suppress(BrokenPipeError):
+            kept.merge(kept.run("eu"), kept.run("us"))
+
+        assert (kept.merged / BUNDLE_FILE).exists()
+
+
+class TestUnfinished:
+    """What a run leaves that was killed before log and store had its GO."""
+
+    @pytest.fixture
+    def killed(self, place: Place) -> Path:
+        bundle = place.run("us") / BUNDLE_FILE
+        return bundle.rename(bundle.with_name(UNFINISHED_FILE))
+
+    def test_no_shard_is_merged_from_it(self, place: Place, killed: Path, capsys: Capture) -> None:
+        assert place.merge(place.run("eu"), killed.parent) == 11
+        assert place.merge(place.run("eu"), killed) == 2
+        assert "counts for nothing: its run was killed" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("verb", ["verify", "explain", "admit"])
+    def test_nobody_takes_it_by_its_name(
+        self, place: Place, killed: Path, verb: str, capsys: Capture
+    ) -> None:
+        more = ["--digest", "sha256:" + "c" * 64, "--environment", "production"] if verb == "admit" else []
+
+        assert main([verb, str(killed), *more]) == 2
+        assert "counts for nothing" in capsys.readouterr().err
 
 
 class TestAdmit:

@@ -347,17 +347,47 @@ class TestStore:
         """Whoever is killed before leaves nothing there that admits."""
         from pytest_cutover.store import keeping
 
-        put, index, seen = keeping.put_bundle, keeping.index_runs, []
+        put, index, seen = keeping.put_object, keeping.index_runs, []
 
         def watched(real: Any, *arguments: Any) -> Any:
             seen.append(self.admits(context.run_dir.parent, context.signer))
             return real(*arguments)
 
-        monkeypatch.setattr(keeping, "put_bundle", partial(watched, put))
+        monkeypatch.setattr(keeping, "put_object", partial(watched, put))
         monkeypatch.setattr(keeping, "index_runs", partial(watched, index))
         seal(judge(context), context)
 
-        assert (seen, self.admits(context.run_dir.parent, context.signer)) == ([False, False], True)
+        assert (seen, self.admits(context.run_dir.parent, context.signer)) == ([False] * 4, True)
+
+    def test_a_no_go_takes_an_older_go_back_before_the_store_has_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Begun before the GO was decided, decided after it; what is there before each file is what a kill would leave."""
+        events = journals.clean_run()
+        events[3]["measurements"][0]["value"] = "9"
+        key, store = signer(), FolderObjects(tmp_path / "evidence")
+        red = run_in(tmp_path, events, store=store, signer=key)
+        go = replace(red, run_id="20261121T084751Z-00000000", run_dir=red.run_dir.with_name("go"))
+        go.run_dir.mkdir()
+        started = json.loads(journals.sign(fresh(journals.clean_run()))[0]) | {"run_id": go.run_id}
+        lines = journals.sign([started, *fresh(journals.clean_run())[1:]])
+        (go.run_dir / "journal.jsonl").write_bytes(b"".join(lines))
+        assert seal(judge(go), go).decision.verdict is Verdict.GO
+        history = Path(store.where) / "history"
+        assert self.admits(red.run_dir.parent, key)
+        assert self.admits(history, key)
+        from pytest_cutover.store import keeping
+
+        real, seen = keeping.put_object, []
+
+        def watched(*arguments: Any) -> Any:
+            seen.append((self.admits(red.run_dir.parent, key), self.admits(history, key)))
+            return real(*arguments)
+
+        monkeypatch.setattr(keeping, "put_object", watched)
+        seal(judge(red), red)
+
+        assert seen == [(False, True), (False, False), (False, False)]
 
     @pytest.mark.parametrize("name", [BUNDLE, UNFINISHED_FILE])
     def test_what_has_not_its_name_is_not_admitted_by_naming_it(
@@ -388,7 +418,7 @@ class TestStore:
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
 
     @pytest.mark.parametrize("error", [RuntimeError("odd"), AdapterError("down"), OSError(5, "I/O error")])
-    @pytest.mark.parametrize("name", ["put_rest", "put_bundle", "index_runs"])
+    @pytest.mark.parametrize("name", ["put_object", "move_latest", "index_runs"])
     def test_what_it_does_not_take_is_no_go(
         self, context: RunContext, name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -541,6 +571,25 @@ class TestStore:
         assert self.is_told(conclusion)
         assert (self.stored(context) is not None) is written
         assert not self.admits(context.run_dir.parent, context.signer)
+
+    @pytest.mark.parametrize("first", [KeyboardInterrupt, OSError])
+    def test_who_is_tired_of_waiting_is_told_what_the_store_may_hold(
+        self, context: RunContext, first: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Interrupted again while it is taken out: nobody knows how far that came."""
+
+        def interrupted(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        def broken(*_: object) -> None:
+            raise first
+
+        monkeypatch.setattr("pytest_cutover.store.keeping.index_runs", broken)
+        monkeypatch.setattr("pytest_cutover.store.keeping.take_out", interrupted)
+        conclusion = seal(judge(context), context)
+
+        assert self.is_told(conclusion)
+        assert self.stored(context) is not None
 
     def test_of_a_no_go_there_is_nothing_to_tell(self, tmp_path: Path) -> None:
         events = journals.clean_run()

@@ -125,12 +125,16 @@ def new_log(folder: Path) -> Log:
 
 def put_logged(store: ObjectStore, log: Log, run: StoredRun) -> None:
     """Log the decision of a run, and put it with its proof."""
+    put_set(store, logged(log, run))
+
+
+def logged(log: Log, run: StoredRun) -> dict[str, bytes]:
+    """The set of a run whose decision is in the log, with its proof."""
     files = run.files()
     bundle = files["bundle.intoto.jsonl"]
     entry = logged_entry(bundle, run.run_id, run.environment, run.decided_at)
     appended = log.append([entry])
-    files[PROOF_FILE] = log.prove(appended.first, signed=appended.signed)
-    put_set(store, files)
+    return files | {PROOF_FILE: log.prove(appended.first, signed=appended.signed)}
 
 
 def reindexed(store: ObjectStore, now: datetime = LATER, before: Index | None = None) -> Index:

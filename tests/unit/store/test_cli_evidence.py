@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from pytest_cutover.cli import main
+from pytest_cutover.evidence.inclusion import PROOF_FILE
 from pytest_cutover.keys.trust import trust_entry, with_entry
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.store.document import build_document
@@ -22,6 +23,7 @@ from tests.unit.store.stores import (
     ORIGIN,
     files_at,
     filled,
+    logged,
     new_log,
     put_logged,
     run_at,
@@ -211,6 +213,32 @@ class TestPut:
         assert cutover("put", str(folder))[0] == 2
         assert f"it has no {missing}" in cutover.err
         assert cutover("put", str(folder / "nowhere"))[0] == 2
+
+    def test_a_run_that_was_killed_when_the_log_had_its_go_is_completed(self, cutover, tmp_path):
+        """Else the log would name for good what is in no store."""
+        folder = run_at(7).write(tmp_path / "run")
+        proof = logged(new_log(tmp_path / "log"), run_at(7))[PROOF_FILE]
+        unfinished = (folder / "bundle.intoto.jsonl").rename(folder / "bundle.intoto.jsonl.unfinished")
+
+        assert cutover("put", str(folder), "--store", "new")[0] == 2
+        assert "no bundle.intoto.jsonl.tlog-proof shows that a log has its decision" in cutover.err
+        assert not (tmp_path / "new").exists()
+
+        (folder / PROOF_FILE).write_bytes(proof)
+        assert cutover("put", str(folder), "--store", "new")[0] == 0
+        assert "it counts from now on" in cutover.err
+        assert (folder / "bundle.intoto.jsonl").exists()
+        assert not unfinished.exists()
+        assert cutover("put", str(folder), "--store", "new")[0] == 0
+
+    def test_what_is_not_whole_is_told_and_is_no_finding(self, cutover, folder, indexed):
+        (folder / f"var/evidence/history/{run_at(7).run_id}").mkdir()
+        (folder / f"var/evidence/history/{run_at(7).run_id}/report.json").write_bytes(b"{}")
+
+        code, out = cutover("verify")
+        assert code == 0
+        assert f"\nnot whole {run_at(7).run_id}, whose writer was killed: cutover evidence put" in out
+        assert json.loads(cutover("verify", "--json")[1])["unfinished"] == [run_at(7).run_id]
 
 
 class TestIndex:

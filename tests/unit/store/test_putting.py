@@ -23,12 +23,12 @@ from pytest_cutover.objects.protocol import (
     StoreUnavailableError,
 )
 from pytest_cutover.store.document import build_document, read_document
-from pytest_cutover.store.index import index_runs
+from pytest_cutover.store.index import build_index, index_runs, write_index
 from pytest_cutover.store.putting import (
     Left,
     RunSet,
     newest_document,
-    put_rest,
+    put_object,
     put_run,
     put_set,
     settle_latest,
@@ -43,6 +43,13 @@ VECTOR = Path(__file__).parents[2] / "vectors/evidence-1"
 @pytest.fixture
 def store(tmp_path):
     return FolderObjects(tmp_path / "evidence")
+
+
+def killed_before(store, run, name):
+    """Put the run as far as a writer comes that is killed before this file."""
+    order = run.order
+    for key in order[: order.index(run.key(name))]:
+        put_object(store, run, key, None)
 
 
 def latest(store):
@@ -63,6 +70,13 @@ class TestPutRun:
         assert put.is_latest
         assert put.document.run_id == run.run_id
         assert [h.key.rpartition("/")[2] for h in put.objects][-1] == "bundle.intoto.jsonl"
+
+    def test_of_what_is_no_go_the_bundle_comes_first(self, store):
+        """It may take back a GO that is there; whoever is killed then has said so."""
+        put = put_set(store, run_at(0, latency="9").files())
+
+        names = [h.key.rpartition("/")[2] for h in put.objects]
+        assert (names[0], names[-1]) == ("bundle.intoto.jsonl", "evidence.json")
 
     def test_other_files_of_the_folder_stay_there(self, store, tmp_path):
         folder = run_at(0).write(tmp_path / "run")
@@ -181,6 +195,20 @@ class TestTakeOut:
             assert len(list(store.keys(f"history/{run_at(0).run_id}/"))) == 5
         assert checked(store).findings == ()
 
+    def test_a_file_of_somebody_else_beside_it_does_not_stand_for_it(self, store):
+        """The bundle says whose run it is: this one is still to go, or a GO would stay that nobody is told of."""
+        run = RunSet.of(files_at(0))
+        foreign = f"history/{run_at(0).run_id}/attachments/junk"
+        store.write(foreign, b"junk", expected=ABSENT)
+        put_set(store, files_at(0))
+
+        assert take_out(store, run) is Left.NOTHING
+        assert list(store.keys("history/")) == [foreign]
+
+        put_set(store, files_at(0))
+        store.retain(run.bundle, datetime.now(UTC) + timedelta(hours=1))
+        assert take_out(store, run) is Left.WHOLE
+
     def test_an_index_that_names_what_is_not_there_does_not_stand_for_it(self, store):
         put_set(store, files_at(0))
         index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
@@ -257,20 +285,58 @@ class TestWithoutItsBundle:
 
     def test_a_document_says_nothing(self, store):
         put_set(store, files_at(0))
-        put_rest(store, RunSet.of(files_at(1)), None)
+        killed_before(store, RunSet.of(files_at(1)), "bundle.intoto.jsonl")
 
         assert newest_document(store)[0].run_id == run_at(0).run_id
         assert settle_latest(store) is None
         assert {f.code.value for f in checked(store).findings} >= {"bundle.missing"}
 
+    @pytest.mark.parametrize("number", [0, 1])
+    def test_it_is_told_and_nothing_that_an_index_has_to_know(self, store, number):
+        """Else one killed writer would make a store invalid for good: what is retained cannot even be taken away."""
+        go, no_go = RunSet.of(files_at(1)), RunSet.of(run_at(2, latency="9").files())
+        put_set(store, files_at(0))
+        killed_before(store, go, "bundle.intoto.jsonl")
+        killed_before(store, no_go, "evidence.json")
+        if number:
+            index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+        else:
+            write_index(store, build_index(store, None, LATER), KEY)
+
+        found = checked(store)
+        assert found.findings == ()
+        assert found.unfinished == (run_at(1).run_id, run_at(2).run_id)
+        assert (found.runs, found.latest) == (1, run_at(0).run_id)
+
+    def test_what_the_index_knows_as_whole_has_lost_it(self, store):
+        put_set(store, files_at(0))
+        put_set(store, files_at(1))
+        before = build_index(store, None, LATER)
+        (Path(store.where) / f"history/{run_at(1).run_id}/bundle.intoto.jsonl").unlink()
+
+        for index in (before, build_index(store, before, LATER)):
+            write_index(store, index, KEY)
+            found = checked(store)
+            assert {"bundle.missing", "store.file-missing"} <= {f.code.value for f in found.findings}
+            assert found.unfinished == ()
+
+    def test_putting_it_again_completes_it(self, store, tmp_path):
+        for number in (0, 1):
+            run = run_at(number, latency="9" if number else "0.1")
+            killed_before(store, RunSet.of(run.files()), "evidence.json" if number else "bundle.intoto.jsonl")
+            put_run(store, run.write(tmp_path / str(number)))
+        write_index(store, build_index(store, None, LATER), KEY)
+
+        assert checked(store).findings == ()
+
     def test_nothing_of_it_is_shown(self, store, capsys):
-        put_rest(store, RunSet.of(files_at(1)), None)
+        killed_before(store, RunSet.of(files_at(1)), "bundle.intoto.jsonl")
 
         assert main(["evidence", "show", run_at(1).run_id, "--store", store.where]) == 2
         assert "GO" not in capsys.readouterr().out
 
     def test_it_is_listed_as_one_that_decided_nothing(self, store, capsys):
-        put_rest(store, RunSet.of(files_at(1)), None)
+        killed_before(store, RunSet.of(files_at(1)), "bundle.intoto.jsonl")
 
         assert main(["evidence", "list", "--store", store.where]) == 0
         out = capsys.readouterr().out

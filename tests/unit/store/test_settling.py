@@ -50,14 +50,18 @@ def test_a_whole_store_is_checked_once(store):
     assert pauses.count == 0
 
 
-def test_a_run_that_is_just_being_put_is_waited_for(store):
+def test_a_run_that_is_just_being_put_is_not_waited_for_until_it_is_whole(store):
     run = Path(store.where) / f"history/{run_at(2).run_id}"
     run.mkdir()
     (run / "report.json").write_bytes(files_at(2)["report.json"])
-    pauses = Pauses(lambda: put_set(store, files_at(2)), lambda: index(store))
+    pauses = Pauses(lambda: index(store))
 
-    assert checked(store, pauses).findings == ()
-    assert pauses.count == 2
+    found = checked(store, pauses)
+    assert (found.findings, found.unfinished, pauses.count) == ((), (run_at(2).run_id,), 0)
+
+    put_set(store, files_at(2))
+    found = checked(store, pauses)
+    assert (found.findings, found.unfinished, pauses.count) == ((), (), 1)
 
 
 def test_what_stays_as_it_is_is_not_waited_for_twice(store):
