@@ -25,7 +25,7 @@ from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint, verify
 from pytest_cutover.tlog.entry import LogEntry, entry_name, known_entry
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.merkle import EMPTY_ROOT
-from pytest_cutover.tlog.note import NoteSigner
+from pytest_cutover.tlog.note import NoteSigner, check_note_key
 from pytest_cutover.tlog.proof import parse_proof
 from pytest_cutover.tlog.tiles import WIDTH
 
@@ -151,14 +151,14 @@ def find_log_key(environ: Mapping[str, str], rootdir: Path, origin: str) -> PemS
     """The key that signs checkpoints; None: a machine's own log has none yet, and gets one.
 
     Raises:
-        ConfigError: it cannot be used, or another log than the machine's own has none.
+        ConfigError: it cannot be used or can sign no notes, or another log than the machine's own has none.
     """
-    given = environ.get(LOG_KEY_VARIABLE)
-    if given:
-        return load_private_key(Path(given), where=f"{LOG_KEY_VARIABLE} {given}")
-    path = rootdir / LOG_KEY
-    if path.exists():
-        return load_private_key(path)
+    given, path = environ.get(LOG_KEY_VARIABLE), rootdir / LOG_KEY
+    if given or path.exists():
+        where = f"{LOG_KEY_VARIABLE} {given}" if given else str(path)
+        signer = load_private_key(Path(given or path), where=where)
+        check_note_key(signer.public, where)
+        return signer
     if origin == LOCAL_LOG:
         return None
     raise ConfigError(

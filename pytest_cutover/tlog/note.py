@@ -75,7 +75,8 @@ class Verifier(ABC):
     key_id: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_key(self.name, self.public)
+        _check_name(self.name)
+        check_note_key(self.public, self.name)
         object.__setattr__(self, "key_id", _key_id(self.name, self.kind, self.public))
 
     def vkey(self) -> str:
@@ -270,16 +271,20 @@ def decode_base64(text: str) -> bytes:
     return data
 
 
-def _check_key(name: str, public: PublicKey) -> None:
-    """Refuse a name that no signature line can carry, and a key that is not Ed25519.
-
-    Raises:
-        ConfigError: it is one of them.
-    """
+def _check_name(name: str) -> None:
+    """Refuse a name that no signature line can carry."""
     if not name or re.search(r"[\s+\x00-\x1f]", name):
         raise ConfigError(f"expected a key name without spaces and plus signs, got {name!r}")
+
+
+def check_note_key(public: PublicKey, where: str) -> None:
+    """Refuse a key that is not Ed25519.
+
+    Raises:
+        ConfigError: it is not; `where` begins the message.
+    """
     if public.kind is not KeyKind.ED25519:
         raise ConfigError(
-            f"{name}: expected an Ed25519 key to sign notes with, got {public.kind.value}",
+            f"{where}: expected an Ed25519 key to sign notes with, got {public.kind.value}",
             hint="make one: cutover keys new PATH",
         )

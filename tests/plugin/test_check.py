@@ -303,6 +303,17 @@ class TestTrust:
 
         assert message == "the key of the log cutover.local is none for sandbox, says trust.json"
 
+    def test_one_that_can_sign_no_log_would_stop_the_run(self, project):
+        repolicy(project, environments={"sandbox": {"sandbox": True, "log": {}}})
+        self.trust(project, keyed(project, "ci", "decision"))
+        made = project.cutover("keys", "new", "var/cutover/keys/log.pem", "--kind", "ecdsa-p256")
+        assert made.returncode == 0, made.stderr
+        found = checked(project, "--trust", "trust.json", "--key", "ci.pem")
+
+        (stop,) = [m for m in found["matters"] if "the key of the log" in m["message"]]
+        assert stop["weight"] == "unproven"
+        assert "log.pem: expected an Ed25519 key to sign notes with, got ecdsa-p256" in stop["message"]
+
     def test_a_key_that_ends_soon_is_noted(self, project):
         self.trust(project, keyed(project, "ci", "decision", not_after=stamp(days=2)))
         ((_, message),) = self.notes(project)

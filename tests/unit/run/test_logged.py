@@ -10,12 +10,13 @@ import pytest
 
 from pytest_cutover.errors import ConfigError, EvidenceError
 from pytest_cutover.evidence.inclusion import claimed, documents_behind, verify_logged
+from pytest_cutover.keys import trust
 from pytest_cutover.keys.signer import generate, load_private_key, write_new_private
 from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.keys.verifier import KeyKind
 from pytest_cutover.model import LogHead
 from pytest_cutover.objects.folder import FolderObjects
-from pytest_cutover.run.logged import LOG_KEY_VARIABLE, RunLog, open_run_log
+from pytest_cutover.run.logged import LOG_KEY_VARIABLE, RunLog, find_log_key, open_run_log
 from pytest_cutover.tlog.entry import EntryKind, LogEntry, read_entry
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.merkle import EMPTY_ROOT
@@ -146,3 +147,20 @@ class TestOpenRunLog:
 
         with pytest.raises(ConfigError, match="key 'log' signs no more"):
             self.opened(tmp_path, environ, state=KeyState.GRACE, **rotated)
+
+
+class TestFindLogKey:
+    @pytest.mark.parametrize("environ", [{LOG_KEY_VARIABLE: "given.pem"}, {}])
+    def test_a_key_that_can_sign_no_notes_is_said_where_it_is_looked_for(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]
+    ) -> None:
+        """Whoever only looks, such as `cutover check`, has to find what would stop a run."""
+        monkeypatch.chdir(tmp_path)
+        path = tmp_path / environ.get(LOG_KEY_VARIABLE, trust.LOG_KEY)
+        write_new_private(path, generate(KeyKind.ECDSA_P256))
+
+        with pytest.raises(
+            ConfigError, match="pem: expected an Ed25519 key to sign notes with, got ecdsa"
+        ) as e:
+            find_log_key(environ, tmp_path, ORIGIN)
+        assert e.value.hint is not None
