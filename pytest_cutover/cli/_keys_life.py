@@ -26,8 +26,9 @@ from pytest_cutover.model import counted, rfc3339
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from pytest_cutover.evidence.envelope import Envelope
     from pytest_cutover.keys.trusted import TrustedKey
 
 FINE, RED = 0, 1
@@ -166,16 +167,19 @@ def _rotate(options: argparse.Namespace) -> int:
 
 
 def _rotate_alone(options: argparse.Namespace, ring: KeyRing, trust: Path) -> int:
-    active = ring.active()
     kind = None if options.kind is None else KeyKind(options.kind)
-    if options.prepare or (options.sign and not ring.is_unfinished()):
-        following = ring.prepare(trust, at=_now(), kind=kind)
-    _sign_again(options.sign, ring, trust)
+    # What cannot be used is said before a next key is made and listed.
+    envelopes = _signed_before(options.sign, ring, trust)
     if options.prepare:
+        following = ring.prepare(trust, at=_now(), kind=kind)
+        _sign_again(envelopes, ring)
         print(f"next    {following.name} ({following.keyid[:16]}…): listed, and not active yet")
         print(f"wrote   {trust}: give it to everybody who verifies, then rotate without --prepare")
         return FINE
-    log = _log(options, trust, active)
+    log = _log(options, trust, ring.active())
+    if envelopes and not ring.is_unfinished():
+        ring.prepare(trust, at=_now(), kind=kind)
+    _sign_again(envelopes, ring)
     done = ring.rotate(trust, log, grace=timedelta(days=options.grace_days), at=_now(), kind=kind)
     if done.was_begun:
         print("finished the rotation that was begun before; nothing new was rotated", file=sys.stderr)
@@ -188,14 +192,21 @@ def _rotate_alone(options: argparse.Namespace, ring: KeyRing, trust: Path) -> in
     return FINE
 
 
-def _sign_again(files: Sequence[Path], ring: KeyRing, trust: Path) -> None:
+def _signed_before(files: Sequence[Path], ring: KeyRing, trust: Path) -> Mapping[Path, Envelope]:
     if not files:
+        return {}
+    from pytest_cutover.cli._sign_again import signed_by
+
+    return signed_by(_named(ring.leaving(), load_trust(trust).keys, trust), files, _now())
+
+
+def _sign_again(envelopes: Mapping[Path, Envelope], ring: KeyRing) -> None:
+    if not envelopes:
         return
     from pytest_cutover.cli._sign_again import sign_again
 
-    leaving, following = ring.succession()
-    signed = sign_again(files, _named(leaving, load_trust(trust).keys, trust), following, _now())
-    for path in signed:
+    following = ring.successor()
+    for path in sign_again(envelopes, following):
         print(f"signed  {path}: with key {following.keyid[:16]}… as well")
 
 

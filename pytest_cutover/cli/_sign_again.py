@@ -24,7 +24,7 @@ from pytest_cutover.policy.signature import ROLE as POLICY_ROLE
 from pytest_cutover.policy.signature import envelope_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -36,15 +36,12 @@ _HINT = "name policies and waivers that this key has signed; cutover policy sign
 _STATES = {KeyState.GRACE: "in grace", KeyState.RETIRED: "retired", KeyState.REVOKED: "revoked"}
 
 
-def sign_again(files: Sequence[Path], leaving: TrustedKey, following: Signer, now: datetime) -> list[Path]:
-    """Add the signature of `following` to each of `files`: policies, or waivers. Those that it has changed.
-
-    Nothing is written when one of them cannot be signed. What carries that signature already stays as it is.
+def signed_by(leaving: TrustedKey, files: Sequence[Path], now: datetime) -> dict[Path, Envelope]:
+    """The envelopes beside policies, or that are waivers, by their paths: each signed by `leaving`.
 
     Raises:
         ConfigError: `leaving` counts no more, so that its signature proves nothing; or a file is missing, was
             changed after it was signed, or has not been signed by `leaving`, or not in a role of its.
-        AdapterError: one cannot be written.
     """
     if leaving.state is not KeyState.ACTIVE or not leaving.is_valid_at(now):
         state = _STATES.get(leaving.state, "beyond its time")
@@ -52,11 +49,20 @@ def sign_again(files: Sequence[Path], leaving: TrustedKey, following: Signer, no
             f"{leaving.name!r} is {state}: what it has signed may be anybody's",
             hint="rotate without --sign, review each file, then sign it: cutover policy sign FILE",
         )
-    signed = {}
-    for file in files:
-        beside, envelope = _signed_by(file, leaving)
-        if all(s.keyid != following.keyid for s in envelope.signatures):
-            signed[beside] = format_envelope(add_signature(envelope, following)) + b"\n"
+    return dict(_signed_by(file, leaving) for file in files)
+
+
+def sign_again(envelopes: Mapping[Path, Envelope], following: Signer) -> list[Path]:
+    """Add the signature of `following` to envelopes that `signed_by` gave; the paths of those that lacked it.
+
+    Raises:
+        AdapterError: one cannot be written.
+    """
+    signed = {
+        path: format_envelope(add_signature(envelope, following)) + b"\n"
+        for path, envelope in envelopes.items()
+        if all(s.keyid != following.keyid for s in envelope.signatures)
+    }
     for path, data in signed.items():
         write_atomic(path, data)
     return list(signed)

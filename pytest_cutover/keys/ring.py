@@ -136,18 +136,27 @@ class KeyRing:
             return replace(signer, ring=self.folder.absolute())  # gates may change the working folder
         raise ConfigError(f"{self.folder}: the active key changed {_ATTEMPTS} times while it was read")
 
-    def succession(self) -> tuple[str, PemSigner]:
-        """Of the rotation that is under way: the id of the key that leaves, and the key that comes after it.
+    def leaving(self) -> str:
+        """The id of the key that leaves with the rotation that is under way, or with the next one.
+
+        Raises:
+            ConfigError: there is no ring, or it cannot be read.
+        """
+        state = self._read()
+        return state.leaving or state.active
+
+    def successor(self) -> PemSigner:
+        """The key that comes after the one that leaves, in the rotation that is under way.
 
         Raises:
             ConfigError: none is under way, or the ring cannot be read.
         """
         state = self._read()
-        if state.next is not None:
-            return state.active, load_private_key(self._path(state.next))
-        if state.leaving is not None:
-            return state.leaving, load_private_key(self._path(state.active))
-        raise ConfigError(f"{self.folder}: no rotation is under way", hint="cutover keys rotate --prepare")
+        if state.next is None and state.leaving is None:
+            raise ConfigError(
+                f"{self.folder}: no rotation is under way", hint="cutover keys rotate --prepare"
+            )
+        return load_private_key(self._path(state.next or state.active))
 
     def rotate(
         self, trust: Path, log: KeyLog, *, grace: timedelta, at: datetime, kind: KeyKind | None = None

@@ -114,23 +114,25 @@ def test_a_rotation_that_was_stopped_signs_when_it_goes_on(monkeypatch: pytest.M
     assert counts()
 
 
+def everything() -> dict[str, bytes]:
+    """The ring, the trust file and what stands beside them."""
+    found = (path for folder in ("ring", "configs") for path in sorted(Path(folder).iterdir()))
+    return {str(path): path.read_bytes() for path in found}
+
+
 def stopped(*_: object) -> None:
     raise KeyboardInterrupt
 
 
 class TestRefused:
-    """Nothing is signed that the leaving key has not, nothing is written, and the old key stays active."""
-
-    @pytest.fixture(autouse=True)
-    def _nothing_changes(self) -> None:
-        self.active = KeyRing(Path("ring")).active()
-        self.before = BESIDE.read_bytes()
+    """Nothing is signed that the leaving key has not, and nothing is written: no next key is made or listed."""
 
     def is_refused(self, why: str, capsys: Capture, *files: str) -> None:
-        assert rotate(*(a for f in files for a in ("--sign", f))) == 2
-        assert why in capsys.readouterr().err
-        assert KeyRing(Path("ring")).active() == self.active
-        assert BESIDE.read_bytes() == self.before
+        before = everything()
+        for options in (), ("--prepare",):
+            assert rotate(*(a for f in files for a in ("--sign", f)), *options) == 2
+            assert why in capsys.readouterr().err
+            assert everything() == before
 
     def test_a_policy_that_was_changed(self, capsys: Capture) -> None:
         write_policy(version=2)
@@ -139,7 +141,6 @@ class TestRefused:
     def test_one_that_somebody_else_has_signed(self, capsys: Capture) -> None:
         assert main(["keys", "new", "other.pem"]) == 0
         assert main(["policy", "sign", str(POLICY), "--key", "other.pem"]) == 0
-        self.before = BESIDE.read_bytes()
         self.is_refused("'ada' has not signed it", capsys, str(POLICY))
 
     @pytest.mark.parametrize("name", ["none.dsse", "none.json"])
@@ -176,7 +177,6 @@ class TestRefused:
         with monkeypatch.context() as patched:
             patched.setattr(KeyRing, "_write", dies_at_the_end)
             assert rotate() == 130
-        self.active = KeyRing(Path("ring")).active()
         self.is_refused("'ada' is in grace", capsys, str(POLICY))
 
     def test_what_is_neither_a_policy_nor_a_waiver(self, capsys: Capture) -> None:
@@ -200,3 +200,11 @@ class TestRefused:
     def test_what_is_no_envelope(self, capsys: Capture) -> None:
         Path("text.dsse").write_text("hello")
         self.is_refused("text.dsse: expected an envelope in JSON", capsys, "text.dsse")
+
+    def test_where_the_log_is_away(self, capsys: Capture) -> None:
+        Path("log").write_text("a file")
+        before = everything()
+
+        assert rotate("--sign", str(POLICY), "--log", "log") == 2
+        assert "expected a folder, log is a file" in capsys.readouterr().err
+        assert everything() == before
