@@ -129,13 +129,12 @@ def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> 
         if logged is not None and context.log is not None:
             write_atomic(context.run_dir / PROOF_FILE, logged[1])
             kept = (("log", f"entry {logged[0]} of {context.log.head.origin}"),)
+    if bundle is not None and context.store is None:
+        name_bundle(context.run_dir, conclusion.decision)
     if came and conclusion.decision.exit_code is ExitCode.GO:
         message = f"interrupted while the evidence was written ({came[0]})"
         raise _NotTakenError(Reason.RUN_INTERRUPTED, message, context)
-    if bundle is None or context.signer is None:
-        return kept
-    if context.store is None:
-        name_bundle(context.run_dir, conclusion.decision)
+    if bundle is None or context.store is None or context.signer is None:
         return kept
     return (*kept, *_keep(conclusion.decision, context, context.store, context.signer, bundle))
 

@@ -35,20 +35,13 @@ DIES_SEALING = """
 import os
 from pytest_cutover.run import conclude
 
-real = conclude.write_atomic
-
-def write_atomic(path, data):
-    if path.name.startswith("bundle.intoto.jsonl"):
-        os.kill(os.getpid(), 9)
-    real(path, data)
-
-conclude.write_atomic = write_atomic
+conclude.write_bundle = lambda *_: os.kill(os.getpid(), 9)
 """
 DIES_NAMING = """
 import os
 from pytest_cutover.run import conclude
 
-conclude.move_atomic = lambda *_: os.kill(os.getpid(), 9)
+conclude.name_bundle = lambda *_: os.kill(os.getpid(), 9)
 """
 SIGNED = LyingRun("signed", "", ONE, truly_go("nothing is wrong with it"), keyed=True)
 
