@@ -78,7 +78,7 @@ def bundle_of(evidence: Path) -> Path:
     if evidence.name == UNFINISHED_FILE:
         raise ConfigError(
             f"{evidence} counts for nothing: its run was killed before log and store had it",
-            hint="cutover evidence put RUNDIR completes it; or run the gates again",
+            hint="run the gates again",
         )
     is_folder = os.path.isdir(evidence)  # noqa: PTH112 # Path.is_dir raises for names no file can have
     return evidence / BUNDLE_FILE if is_folder else evidence

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _policy_place, _store
 from pytest_cutover.errors import ConfigError
-from pytest_cutover.run.ending import complete, unfinished
 from pytest_cutover.store.putting import Put, put_run
 
 if TYPE_CHECKING:
@@ -41,14 +39,7 @@ def run(options: Namespace) -> int:
         if not folder.is_dir():
             raise ConfigError(f"{folder} is not the folder of a run", hint="give one of var/cutover/runs")
         until = None if retain_for is None else datetime.now(UTC) + retain_for
-        bundle = unfinished(folder)
-        done.append(put_run(store, folder, bundle, until=until))
-        if bundle is not None:
-            complete(folder)
-            print(
-                f"{folder}: its run was killed when the log had its GO; it counts from now on",
-                file=sys.stderr,
-            )
+        done.append(put_run(store, folder, until=until))
     if options.json:
         runs = [{"run_id": p.document.run_id, "files": len(p.objects), "latest": p.is_latest} for p in done]
         print(json.dumps({"store": store.where, "runs": runs}, indent=1))

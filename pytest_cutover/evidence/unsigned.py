@@ -10,6 +10,7 @@ import re
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.report import read_report
@@ -62,7 +63,7 @@ def taken_back(
     head = None if first is None else _head(first)
     if head is None:
         named = begun_between(run_id)
-        older = named is not None and named[1] < since
+        older = named is not None and named[1] < since and not _may_refuse_since(report(), named[1], since)
         message = "it could be a newer run about the same, and the beginning of its journal cannot be read"
         return None if older else EvidenceProblem(ProblemCode.EVIDENCE_DOUBTFUL, message, name)
     environment, algorithm, digest = about
@@ -70,7 +71,7 @@ def taken_back(
     if not fits:
         return None
     told = report()
-    if head.started_at < since and not _may_refuse_since(told, head, since):
+    if head.started_at < since and not _may_refuse_since(told, head.started_at, since):
         return None
     found = _undecided(head, told)
     return None if found is None else EvidenceProblem(*found, name)
@@ -82,15 +83,15 @@ def _head(first: bytes) -> RunRecord | None:
     return None if any(p.reason is Reason.RUN_JOURNAL_DAMAGED for p in record.problems) else record
 
 
-def _may_refuse_since(report: bytes | None, head: RunRecord, since: datetime) -> bool:
+def _may_refuse_since(report: bytes | None, begun: datetime, since: datetime) -> bool:
     """Whether a run that began before that time decided after it, and not for a GO; one that never decided does not."""
     if report is None:
         return False
     try:
-        decision = read_report(report).decision
-        return decision["verdict"] not in _GO and parse_rfc3339(str(decision["decided_at"])) >= since
-    except (EvidenceError, ValueError, KeyError):
-        return head.started_at + LONGEST_RUN >= since
+        decision = strictjson.loads(report)["decision"]  # of a run, or of a merge
+        return decision["verdict"] not in _GO and parse_rfc3339(decision["decided_at"]) >= since
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return begun + LONGEST_RUN >= since
 
 
 def _undecided(head: RunRecord, report: bytes | None) -> tuple[ProblemCode, str] | None:

@@ -19,7 +19,7 @@ from pytest_cutover.evidence.claims import read_decision, read_statement
 from pytest_cutover.evidence.envelope import STATEMENT_TYPE, read_envelope
 from pytest_cutover.evidence.report import is_fleet_report
 from pytest_cutover.evidence.statements import DECISION
-from pytest_cutover.evidence.unsigned import begun_between
+from pytest_cutover.evidence.unsigned import LONGEST_RUN, begun_between
 from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.model import parse_rfc3339
 from pytest_cutover.reasons import Reason
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.model import RunRecord
-
-LONGEST_RUN = timedelta(days=1)
-"""What began longer ago than this is over; `cutover admit` says so too."""
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from pytest_cutover.retention.facts import EARLIEST, LONGEST_RUN, Facts, Made
+from pytest_cutover.evidence.unsigned import LONGEST_RUN
+from pytest_cutover.retention.facts import EARLIEST, Facts, Made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -129,14 +129,21 @@ def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> 
         if logged is not None and context.log is not None:
             write_atomic(context.run_dir / PROOF_FILE, logged[1])
             kept = (("log", f"entry {logged[0]} of {context.log.head.origin}"),)
-    if bundle is not None and context.store is None:
-        name_bundle(context.run_dir, conclusion.decision)
-    if came and conclusion.decision.exit_code is ExitCode.GO:
+    _stop_if(came, conclusion.decision, context)
+    if bundle is None or context.signer is None:
+        return kept
+    if context.store is not None:
+        return (*kept, *_keep(conclusion.decision, context, context.store, context.signer, bundle))
+    name_bundle(context.run_dir, conclusion.decision)
+    _stop_if(came, conclusion.decision, context)
+    return kept
+
+
+def _stop_if(came: Sequence[str], decision: Decision, context: RunContext) -> None:
+    """Somebody who interrupts does not want a GO, as long as nobody else has it."""
+    if came and decision.exit_code is ExitCode.GO:
         message = f"interrupted while the evidence was written ({came[0]})"
         raise _NotTakenError(Reason.RUN_INTERRUPTED, message, context)
-    if bundle is None or context.store is None or context.signer is None:
-        return kept
-    return (*kept, *_keep(conclusion.decision, context, context.store, context.signer, bundle))
 
 
 def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
@@ -153,6 +160,8 @@ def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
         waivers=context.waivers,
         opened=None if context.opening is None else context.opening.evidence,
     )
+    with suppress(FileNotFoundError):
+        (context.run_dir / PROOF_FILE).unlink()  # of the one before, where this one takes its place
     write_atomic(context.run_dir / REPORT_FILE, sealed.report)
     if context.report is not None:
         write_atomic(
@@ -221,7 +230,12 @@ def _tell(context: RunContext, reason: Reason, message: str) -> str | None:
 
 
 def take_back(conclusion: Conclusion, context: RunContext) -> None:
-    """Remove evidence whose writing did not come to its end: it and the exit code must not differ."""
+    """Remove a GO whose writing did not come to its end: it and the exit code must not differ.
+
+    What is no GO stays until another takes its place: without it an older GO would count again.
+    """
+    if conclusion.decision.exit_code is not ExitCode.GO:
+        return
     paths = [context.run_dir / name for name in (PROOF_FILE, BUNDLE_FILE, UNFINISHED_FILE, REPORT_FILE)]
     if context.report is not None:
         paths.append(context.rootdir / report_path(context.report, conclusion.decision.decided_at))

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_cutover.errors import ConfigError
-from pytest_cutover.evidence.inclusion import PROOF_FILE
 from pytest_cutover.evidence.seal import BUNDLE_FILE, UNFINISHED_FILE
-from pytest_cutover.files import move_atomic, read_regular, write_atomic
-from pytest_cutover.keys.trust import is_there
+from pytest_cutover.files import move_atomic, write_atomic
 from pytest_cutover.model import ExitCode
 
 if TYPE_CHECKING:
@@ -37,36 +34,7 @@ def name_bundle(folder: Path, decision: Decision) -> None:
         CutoverError: it cannot be given.
     """
     if _waits(decision):
-        complete(folder)
-
-
-def unfinished(folder: Path) -> bytes | None:
-    """The bundle of a GO whose run was killed before store and folder had it; None when there is none.
-
-    Raises:
-        ConfigError: it cannot be read; or nothing shows that the log has it.
-    """
-    path, proof = folder / UNFINISHED_FILE, folder / PROOF_FILE
-    if is_there(folder / BUNDLE_FILE) or not is_there(path):
-        return None
-    if not is_there(proof):
-        raise ConfigError(
-            f"{folder}: its run was killed, and no {PROOF_FILE} shows that a log has its decision",
-            hint="it counts for nothing: run the gates again; cutover log prove makes the proof if a log does have it",
-        )
-    try:
-        return read_regular(path)
-    except OSError as exc:
-        raise ConfigError(f"cannot read {path}: {exc.strerror or exc}") from None
-
-
-def complete(folder: Path) -> None:
-    """Give a bundle that has none its name.
-
-    Raises:
-        CutoverError: it cannot be given.
-    """
-    move_atomic(folder / UNFINISHED_FILE, folder / BUNDLE_FILE)
+        move_atomic(folder / UNFINISHED_FILE, folder / BUNDLE_FILE)
 
 
 def _waits(decision: Decision) -> bool:

@@ -9,6 +9,7 @@ every document made again. The first thing that is wrong does not end it: each f
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import read_envelope
 from pytest_cutover.evidence.inclusion import verify_logged
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
+from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.model import rfc3339
 from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.reasons import Reason
@@ -35,10 +37,10 @@ from pytest_cutover.store.layout import (
     key_of,
     run_of,
 )
-from pytest_cutover.store.reading import read_runs
+from pytest_cutover.store.reading import read_each, read_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pytest_cutover.evidence.verify import Verification
@@ -144,6 +146,7 @@ class _Check:
         self._seen: dict[str, tuple[str, Held]] = {}
         self._documents: dict[str, tuple[EvidenceDocument, bytes]] = {}  # that can be read, right or wrong
         self._proofs: dict[str, bytes] = {}  # verified, by key
+        self._refused: set[str] = set()  # SHA-256 of bundles of runs that are not whole
         self._bundles: dict[str, tuple[str, bool]] = {}  # of runs by which nothing is wrong
 
     def check(self, progress: Callable[[int, int], None]) -> Checked:
@@ -157,11 +160,18 @@ class _Check:
             self._find(ProblemCode.EVIDENCE_NONE, self._store.where, "there is no run in this store")
         latest = self._latest()
         index = self._index()
-        known = set(found) if index is None else set(by_run(entry.key for entry in index.objects))
+        known = set(found)
+        if index is not None:
+            known = {
+                *by_run(entry.key for entry in index.objects),
+                *(each.run_id for each in index.collected),
+            }
         for run_id, reads in read_runs(
             self._store, {r: found[r] for r in found.keys() & known - runs.keys()}
         ):
             self.run(run_id, reads)
+        unfinished = sorted(found.keys() - runs.keys() - known)
+        self._refused = set(self._no_gos(run_id for run_id in unfinished if BUNDLE_FILE in found[run_id]))
         if index is not None:
             self._compare(index)
         logged = None if self._wanted.log is None else self._logged(self._wanted.log, index)
@@ -173,8 +183,17 @@ class _Check:
             index,
             logged,
             self._anchor,
-            tuple(sorted(found.keys() - runs.keys() - known)),
+            tuple(unfinished),
         )
+
+    def _no_gos(self, runs: Iterable[str]) -> Iterator[str]:
+        """The SHA-256 of those bundles that say NO-GO, as a trusted key has signed: they need nothing else to say it."""
+        for read in read_each(self._store, (key_of(run_id, BUNDLE_FILE) for run_id in runs)):
+            with suppress(EvidenceError):
+                bundle, _ = read()
+                decision = signed_decision(bundle, self._anchor)
+                if decision is not None and not decision.is_go:
+                    yield hashlib.sha256(bundle).hexdigest()
 
     def _find(self, code: ProblemCode, where: str, message: str) -> None:
         if (code, where) not in self._named:
@@ -395,7 +414,7 @@ class _Check:
         bundles = {sha for key, (sha, _) in self._seen.items() if key.endswith(f"/{BUNDLE_FILE}")}
         found = InStore(
             self._bundles,
-            bundles | (set() if index is None else {each.bundle for each in index.collected}),
+            bundles | self._refused | (set() if index is None else {each.bundle for each in index.collected}),
             self._proofs,
             {document.environment for document, _ in self._documents.values()}
             | set(self._wanted.environments),

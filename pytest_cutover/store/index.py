@@ -237,10 +237,7 @@ def build_index(
         StoreUnavailableError: it cannot be read.
     """
     known = {} if before is None else before.by_key()
-    named = by_run(known)
-    there = by_run(store.keys(HISTORY))
-    # What a killed writer left is no evidence; what was whole when it was indexed has lost something.
-    runs = {run_id: names for run_id, names in there.items() if is_whole(names) or run_id in named}
+    runs = _indexable(by_run(store.keys(HISTORY)), known)
     found: dict[str, Indexed] = {}
     for done, (run_id, reads) in enumerate(read_runs(store, runs)):
         progress(done, len(runs))
@@ -252,6 +249,12 @@ def build_index(
         tuple(found[key] for key in sorted(found)),
         () if before is None else before.collected,
     )
+
+
+def _indexable(runs: Mapping[str, list[str]], known: Mapping[str, Indexed]) -> dict[str, list[str]]:
+    """What a killed writer left is no evidence; what was whole when it was indexed has lost something."""
+    named = by_run(known)
+    return {run_id: names for run_id, names in runs.items() if is_whole(names) or run_id in named}
 
 
 def _of_run(
@@ -352,8 +355,8 @@ def index_runs(
         else:
             known = before.by_key()
             found = dict(known)
-            names = {run_id: by_run(store.keys(key_of(run_id, ""))).get(run_id, []) for run_id in runs}
-            for run_id, reads in read_runs(store, names):
+            there = {run_id: by_run(store.keys(key_of(run_id, ""))).get(run_id, []) for run_id in runs}
+            for run_id, reads in read_runs(store, _indexable(there, known)):
                 found.update(_of_run(run_id, reads, known, released=released))
             index = replace(before, at=now, objects=tuple(found[key] for key in sorted(found)))
         write_index(store, index, signer)

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.errors import AdapterError, CutoverError, EvidenceError
-from pytest_cutover.objects.protocol import StoreUnavailableError
 from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.store.index import index_before, index_runs
 from pytest_cutover.store.layout import DOCUMENT
-from pytest_cutover.store.putting import Left, RunSet, move_latest, put_object, take_out
+from pytest_cutover.store.putting import Left, RunSet, move_latest, put_object, refuse_another, take_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,12 +36,12 @@ def keep_run(
 ) -> str | None:
     """Put the run of these files, by name, into `store`, bring it into the index, and do what comes `last`.
 
-    Every file is retained `until` then, if asked. Two verdicts of one run must not be left behind: what fails before the
-    bundle is there, or lets all of it be taken out again, is an error; after that the decision stands, and what failed is
-    the answer.
+    Every file is retained `until` then, if asked. Two verdicts of one run must not be left behind: of a GO, what fails
+    before the bundle is there, or lets all of it be taken out again, is an error; after that the decision stands, and what
+    failed is the answer. Any other stands whatever fails: it may have taken back a GO, and is never taken out.
 
     Raises:
-        NotKeptError: it is not there, for whatever reason: that is its cause.
+        NotKeptError: the GO is not there, for whatever reason: that is its cause; or the run is not whole.
     """
     was_sent = was_put = False
     try:
@@ -53,6 +52,7 @@ def keep_run(
         if until is not None or isinstance(store, S3Objects):
             # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
             index_before(store, anchor, [environment], datetime.now(UTC))
+        refuse_another(store, run)
         for key in run.order:
             was_sent = was_sent or key == run.bundle
             put_object(store, run, key, until)
@@ -62,12 +62,14 @@ def keep_run(
         last()
     except BaseException as exc:
         why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
+        if not run.is_go:
+            return f"{store.where} may not have all of it: {why}; cutover evidence put and index complete it"
         left = _take_out(store, run, exc, until, was_sent=was_sent, was_put=was_put)
         if left is Left.WHOLE:
             with suppress(CutoverError):  # if it is this that failed, it is told
                 last()
             return f"{store.where} has all of it, and then: {why}; cutover evidence index completes it"
-        if was_sent and left is Left.UNKNOWN and run.is_go:
+        if was_sent and left is Left.UNKNOWN:
             why += (
                 f"; {store.where} MAY HOLD A GO of this run, which counts there until a newer run is stored"
             )
@@ -89,6 +91,7 @@ def _take_out(
         left = take_out(store, run, until=until, was_put=was_put)
     except BaseException:  # somebody who is tired of waiting: how far it came, nobody knows
         return Left.UNKNOWN
-    is_under_way = was_sent and not was_put and isinstance(why, StoreUnavailableError)
+    is_refused = isinstance(why, EvidenceError)
+    is_under_way = was_sent and not was_put and not is_refused
     # A bucket may yet take what it gave no answer to.
     return Left.UNKNOWN if left is Left.NOTHING and is_under_way and isinstance(store, S3Objects) else left

@@ -47,7 +47,7 @@ def by_run(keys: Iterable[str]) -> dict[str, list[str]]:
 
 
 def is_whole(names: Iterable[str]) -> bool:
-    """Whether the files of a run are all there: its bundle and its document are never both put before the others.
+    """Whether the files of a run are all there: who puts one never puts both its bundle and its document before the rest.
 
     What has less was left by a writer that was killed, or is being written; or somebody took it away, which the index shows.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_cutover.errors import VerificationError
 from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.store.checking import check_run
-from pytest_cutover.store.layout import HISTORY, INDEX_LOCK, by_run, key_of, run_of
+from pytest_cutover.store.layout import HISTORY, INDEX_LOCK, by_run, is_whole, key_of, run_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,9 +61,11 @@ def hold_run(store: ObjectStore, run_id: str, on: bool) -> tuple[Held, ...]:
 
 
 def runs_to_lock(store: ObjectStore) -> list[str]:
-    """The runs of which some file was never locked."""
-    found = {run_of(held.key) for held in store.list(HISTORY) if held.retain_until is None}
-    return sorted({of[0] for of in found if of is not None})
+    """The whole runs of which some file was never locked."""
+    listed = list(store.list(HISTORY))
+    names = by_run(held.key for held in listed)
+    found = {run_of(held.key) for held in listed if held.retain_until is None}
+    return sorted({of[0] for of in found if of is not None and is_whole(names[of[0]])})
 
 
 def _names(store: ObjectStore, run_id: str) -> list[str]:

@@ -104,13 +104,11 @@ class Left(Enum):
     UNKNOWN = "its bundle, perhaps, or not all that was asked for"
 
 
-def put_run(
-    store: ObjectStore, run_dir: Path, bundle: bytes | None = None, *, until: datetime | None = None
-) -> Put:
+def put_run(store: ObjectStore, run_dir: Path, *, until: datetime | None = None) -> Put:
     """Put the run in the folder `run_dir` into `store`, and move `latest.json` when it is the newest.
 
-    `bundle`: that of a run whose folder has none yet. Every file is retained `until` then, if asked. Several processes may
-    do so at once. **No signature is verified**: that is for `check_store`.
+    Every file is retained `until` then, if asked. Several processes may do so at once. **No signature is verified**: that
+    is for `check_store`.
 
     Raises:
         EvidenceError: the run is not signed or not whole; or the store holds another run of that id
@@ -118,14 +116,27 @@ def put_run(
         ConfigError: a file of the run cannot be read.
         StoreUnavailableError: the store did not take or retain it; putting it again goes on.
     """
-    return put_set(store, read_set(run_dir, bundle), until=until)
+    return put_set(store, read_set(run_dir), until=until)
 
 
 def put_set(store: ObjectStore, files: dict[str, bytes], *, until: datetime | None = None) -> Put:
     """The same for files that were read before, by name."""
     run = RunSet.of(files)
+    refuse_another(store, run)
     held = tuple(put_object(store, run, key, until) for key in run.order)
     return Put(run.document, held, move_latest(store, run.document, run.objects[run.key(DOCUMENT)]))
+
+
+def refuse_another(store: ObjectStore, run: RunSet) -> None:
+    """See before the first write that nothing of another run of that id is there: with its files this one's would pass for whole.
+
+    Raises:
+        ObjectConflictError: there is.
+        StoreUnavailableError: the store does not say.
+    """
+    for key in store.keys(run.key("")):
+        if key in run.objects and store.read(key)[0] != run.objects[key]:
+            raise _conflict(store, run, key)
 
 
 def put_object(store: ObjectStore, run: RunSet, key: str, until: datetime | None) -> Held:
@@ -141,11 +152,15 @@ def put_object(store: ObjectStore, run: RunSet, key: str, until: datetime | None
         else:
             held = store.write(key, run.objects[key], expected=ABSENT)
     except ObjectConflictError:
-        raise ObjectConflictError(
-            f"{store.where}: expected run {run.document.run_id} as it is here, {key} is another",
-            hint="evidence is never rewritten; is this the run that was put, and whole?",
-        ) from None
+        raise _conflict(store, run, key) from None
     return held if until is None else store.retain(key, until)
+
+
+def _conflict(store: ObjectStore, run: RunSet, key: str) -> ObjectConflictError:
+    return ObjectConflictError(
+        f"{store.where}: expected run {run.document.run_id} as it is here, {key} is another",
+        hint="evidence is never rewritten; is this the run that was put, and whole?",
+    )
 
 
 def take_out(

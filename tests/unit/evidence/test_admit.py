@@ -335,6 +335,18 @@ class TestANewerRunWithoutABundle:
         assert codes(ask(candidate(GO), self.began(NEWER))) == [P.EVIDENCE_DOUBTFUL]
         assert ask(candidate(GO), self.began(NEWER, ago=timedelta(hours=25))).is_admitted
 
+    @pytest.mark.parametrize("first", [None, b"", b"{"])
+    def test_whose_journal_is_gone_counts_by_its_report(self, first: bytes | None) -> None:
+        """Its name says that it began before the GO; an unsigned merge has no journal at all."""
+        red, name = replace(NEWER, latency="9"), "20261121T084700Z-00000000"
+        for run, code in ((red, [P.EVIDENCE_DOUBTFUL]), (NEWER, []), (replace(red, decided_at=EARLIER), [])):
+            there = begun(run, unsigned_report(run), first=lambda: first, run_id=name)
+            assert codes(ask(candidate(GO), there)) == code
+
+        for ago, code in (("20261121T084700Z-0", [P.EVIDENCE_DOUBTFUL]), ("20261119T084700Z-0", [])):
+            unreadable = begun(red, b"{", first=lambda: first, run_id=ago)
+            assert codes(ask(candidate(GO), unreadable)) == code
+
     @staticmethod
     def began(run: Run, *, ago: timedelta = timedelta(), report_of: Run | None = None) -> Candidate:
         """A run that began just before the GO was decided, or as long before it; without another its report is no report."""

@@ -335,7 +335,7 @@ class TestLoggedAndStored:
         seen: list[list[str]] = []
         monkeypatch.setattr("pytest_cutover.store.keeping.put_object", asked)
 
-        assert kept.merge(kept.run("eu")) == 2
+        assert kept.merge(kept.run("eu")) == 11
         assert seen == [[kept.merged.name]]
         assert main(["verify", str(kept.merged)]) == 0
 

@@ -16,13 +16,13 @@ import pytest
 from pytest_cutover import files
 from pytest_cutover.cli import main
 from pytest_cutover.cli.admit import _found as found_in
-from pytest_cutover.errors import AdapterError
+from pytest_cutover.errors import AdapterError, EvidenceError
 from pytest_cutover.evidence.admit import Question, admit
 from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.evidence.seal import UNFINISHED_FILE
 from pytest_cutover.keys.signer import PemSigner
 from pytest_cutover.keys.trust import trust_entry, with_entry
-from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
+from pytest_cutover.model import Decision, ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import (
     ABSENT,
@@ -388,6 +388,88 @@ class TestStore:
         seal(judge(red), red)
 
         assert seen == [(False, True), (False, False), (False, False)]
+
+    @pytest.mark.parametrize("error", [AdapterError("down"), KeyboardInterrupt()])
+    @pytest.mark.parametrize("name", ["put_object", "move_latest", "index_runs"])
+    def test_a_no_go_stands_whatever_the_store_does(
+        self, tmp_path: Path, name: str, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither here nor there is it taken back: it may have taken back a GO."""
+        from pytest_cutover.store import keeping
+
+        events = journals.clean_run()
+        events[3]["measurements"][0]["value"] = "9"
+        context = run_in(tmp_path, events, store=FolderObjects(tmp_path / "evidence"))
+        real = getattr(keeping, name)
+
+        def broken(*arguments: Any) -> None:
+            real(*arguments)
+            raise error
+
+        monkeypatch.setattr(keeping, name, broken)
+        conclusion = seal(judge(context), context)
+
+        assert (conclusion.decision.exit_code, conclusion.sealed) == (ExitCode.NO_GO, True)
+        assert conclusion.kept[-1][0] == "warning"
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    def test_one_that_cannot_be_sealed_leaves_what_is_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        events = journals.clean_run()
+        events[3]["measurements"][0]["value"] = "9"
+        context = run_in(tmp_path, events)
+        assert seal(judge(context), context).sealed
+        before = (context.run_dir / BUNDLE).read_bytes()
+
+        def away(*_: object, **__: object) -> None:
+            raise AdapterError("the key does not answer")
+
+        monkeypatch.setattr("pytest_cutover.evidence.seal.seal", away)
+        assert not seal(judge(context), context).sealed
+        assert (context.run_dir / BUNDLE).read_bytes() == before
+
+    def test_a_go_that_was_interrupted_never_has_its_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever is killed before it is taken back leaves no GO."""
+        from pytest_cutover.run import conclude
+
+        named: list[Verdict] = []
+        real = conclude.name_bundle
+
+        def watched(folder: Path, decision: Decision) -> None:
+            named.append(decision.verdict)
+            real(folder, decision)
+
+        monkeypatch.setattr(conclude, "name_bundle", watched)
+        context = run_in(tmp_path)
+
+        assert seal(judge(context), context, ["SIGTERM"]).decision.verdict is Verdict.NO_GO
+        assert named == [Verdict.NO_GO]
+
+    @pytest.mark.parametrize(
+        ("error", "is_told"),
+        [(KeyboardInterrupt(), True), (OSError(104, "reset"), True), (EvidenceError("x"), False)],
+    )
+    def test_a_bucket_may_yet_take_what_it_gave_no_answer_to(
+        self, context: RunContext, error: BaseException, is_told: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Taken out too early is not taken out. What was refused is not on its way."""
+        from pytest_cutover.store import keeping
+
+        real = keeping.put_object
+
+        def unanswered(*arguments: Any) -> Any:
+            if arguments[2].endswith(BUNDLE):
+                raise error
+            return real(*arguments)
+
+        monkeypatch.setattr(keeping, "S3Objects", FolderObjects)
+        monkeypatch.setattr(keeping, "put_object", unanswered)
+        conclusion = seal(judge(context), context)
+
+        assert self.is_told(conclusion) is is_told
 
     @pytest.mark.parametrize("name", [BUNDLE, UNFINISHED_FILE])
     def test_what_has_not_its_name_is_not_admitted_by_naming_it(

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from pytest_cutover.evidence.inclusion import logged_entry
 from pytest_cutover.evidence.problems import ProblemCode
 from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.model import SECTION_TYPE
 from pytest_cutover.objects.folder import FolderObjects
-from pytest_cutover.objects.protocol import StoreUnavailableError
+from pytest_cutover.objects.protocol import ABSENT, StoreUnavailableError
 from pytest_cutover.store.checking import Wanted, check_run, check_store
 from pytest_cutover.store.index import Collected, build_index, write_index
 from pytest_cutover.store.putting import put_run, put_set
@@ -403,8 +404,38 @@ class TestIndex:
 
         assert codes(checked(store)) == [("store.file-unknown", FIRST)]
 
+        path(
+            store, f"{FIRST}/evidence.json"
+        ).unlink()  # as a collection leaves it that is killed after its first file
+        found = checked(store)
+        assert ("store.file-unknown", FIRST) in codes(found)
+        assert found.unfinished == ()
+
 
 class TestLog:
+    @pytest.mark.parametrize("signed_by", [KEY, signer()])
+    def test_a_no_go_whose_writer_was_killed_is_not_missed(self, logged, signed_by):
+        """Its bundle went first, and says all there is to say; if somebody is trusted who says it."""
+        store, log = logged
+        run = run_at(3, latency="9")
+        bundle, _ = sealed(run, signed_by)
+        log.append([logged_entry(bundle, run.run_id, run.environment, run.decided_at)])
+        key = f"history/{run.run_id}/bundle.intoto.jsonl"
+        store.write(key, bundle, expected=ABSENT)
+
+        found = checked(store, log)
+        assert found.unfinished == (run.run_id,)
+        missed = [] if signed_by is KEY else [("store.decision-missing", f"history/{run.run_id}")]
+        assert codes(found) == missed
+
+    def test_a_go_is_missed_that_is_not_whole(self, logged):
+        """Its bundle goes last: somebody took the rest away."""
+        store, log = logged
+        put_logged(store, log, run_at(3))
+        path(store, f"history/{run_at(3).run_id}/evidence.json").unlink()
+
+        assert ("store.decision-missing", f"history/{run_at(3).run_id}") in codes(checked(store, log))
+
     def test_a_logged_store_is_whole(self, logged):
         store, log = logged
 

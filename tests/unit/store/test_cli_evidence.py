@@ -214,22 +214,14 @@ class TestPut:
         assert f"it has no {missing}" in cutover.err
         assert cutover("put", str(folder / "nowhere"))[0] == 2
 
-    def test_a_run_that_was_killed_when_the_log_had_its_go_is_completed(self, cutover, tmp_path):
-        """Else the log would name for good what is in no store."""
+    def test_the_go_of_a_run_that_was_killed_is_not_put(self, cutover, tmp_path):
+        """Also where the log has it: who wants it to count gives it its name."""
         folder = run_at(7).write(tmp_path / "run")
-        proof = logged(new_log(tmp_path / "log"), run_at(7))[PROOF_FILE]
-        unfinished = (folder / "bundle.intoto.jsonl").rename(folder / "bundle.intoto.jsonl.unfinished")
+        (folder / PROOF_FILE).write_bytes(logged(new_log(tmp_path / "log"), run_at(7))[PROOF_FILE])
+        (folder / "bundle.intoto.jsonl").rename(folder / "bundle.intoto.jsonl.unfinished")
 
         assert cutover("put", str(folder), "--store", "new")[0] == 2
-        assert "no bundle.intoto.jsonl.tlog-proof shows that a log has its decision" in cutover.err
-        assert not (tmp_path / "new").exists()
-
-        (folder / PROOF_FILE).write_bytes(proof)
-        assert cutover("put", str(folder), "--store", "new")[0] == 0
-        assert "it counts from now on" in cutover.err
-        assert (folder / "bundle.intoto.jsonl").exists()
-        assert not unfinished.exists()
-        assert cutover("put", str(folder), "--store", "new")[0] == 0
+        assert "it has no bundle.intoto.jsonl" in cutover.err
 
     def test_what_is_not_whole_is_told_and_is_no_finding(self, cutover, folder, indexed):
         (folder / f"var/evidence/history/{run_at(7).run_id}").mkdir()
@@ -239,6 +231,15 @@ class TestPut:
         assert code == 0
         assert f"\nnot whole {run_at(7).run_id}, whose writer was killed: cutover evidence put" in out
         assert json.loads(cutover("verify", "--json")[1])["unfinished"] == [run_at(7).run_id]
+
+    def test_nor_does_it_get_into_the_index_by_being_locked_or_held(self, cutover, folder, indexed):
+        (folder / f"var/evidence/history/{run_at(7).run_id}").mkdir()
+        (folder / f"var/evidence/history/{run_at(7).run_id}/report.json").write_bytes(b"{}")
+
+        assert cutover("lock", "--all", "--for", "1d")[0] == 0
+        assert cutover("lock", run_at(7).run_id, "--for", "1d")[0] == 1
+        assert cutover("lock", run_at(7).run_id, "--hold")[0] == 0
+        assert cutover("verify")[0] == 0
 
 
 class TestIndex:

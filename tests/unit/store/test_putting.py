@@ -111,6 +111,15 @@ class TestPutRun:
             put_set(store, run_at(0, title="Something else").files())
         assert "never rewritten" in str(caught.value.hint)
 
+    def test_beside_files_of_another_run_of_that_id_nothing_is_put(self, store):
+        """A NO-GO's bundle goes first: beside the document of the GO that it replaced both would pass for a whole run."""
+        killed_before(store, RunSet.of(files_at(0)), "bundle.intoto.jsonl")
+        before = list(store.keys())
+
+        with pytest.raises(ObjectConflictError, match="is another"):
+            put_set(store, run_at(0, latency="9").files())
+        assert list(store.keys()) == before
+
     def test_an_unsigned_run_is_refused_and_nothing_is_written(self, store, tmp_path):
         folder = run_at(0).write(tmp_path / "run")
         (folder / "bundle.intoto.jsonl").unlink()
