@@ -138,7 +138,7 @@ def whole(template: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that holds the log of an undisturbed run."""
     folder = tmp_path_factory.mktemp("killed")
     project = copied(template, folder / "whole")
-    copied(template, folder / "before").pytest(*LEAN, "-m", "preflight")  # writes bytecode, if somebody has to
+    copied(template, folder / "before").pytest(*LEAN, "-m", "preflight")  # writes the bytecode
     ran = under_strace(
         project, project.command(*LEAN, "-m", "preflight", REPORT_OPTION), folder / "whole.log"
     )
