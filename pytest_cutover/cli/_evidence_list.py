@@ -27,7 +27,11 @@ def declare(parser: ArgumentParser) -> None:
     parser.description = "List the runs in a store, newest first. Nothing is verified."
     parser.epilog = "exit codes: 0 there are runs, 1 there are none, 2 unusable input, 64 usage"
     _store.add_store(parser)
-    parser.add_argument("--environment", metavar="NAME", help="only runs of this environment")
+    parser.add_argument(
+        "--environment",
+        metavar="NAME",
+        help="only runs of this environment, and those that do not say theirs",
+    )
     parser.add_argument("-n", dest="number", metavar="N", type=number, help="at most so many")
     _store.add_json(parser)
 
@@ -38,7 +42,7 @@ def run(options: Namespace) -> int:
     found = []
     for run_id, names in sorted(_store.runs_in(store).items(), reverse=True):
         row = _row(store, run_id, names)
-        if options.environment in (None, row.get("environment")):
+        if "problem" in row or options.environment in (None, row["environment"]):
             found.append(row)
             if options.number is not None and len(found) >= options.number:
                 break

@@ -7,8 +7,7 @@ import os
 import secrets
 import signal
 import sys
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,20 +15,18 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser, _evidence
 from pytest_cutover.errors import VerificationError
-from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE, Sealed
+from pytest_cutover.evidence.seal import REPORT_FILE, Sealed
 from pytest_cutover.model import Decision, ExitCode, SignerKind, rfc3339
 from pytest_cutover.run.deferred import deferred
-from pytest_cutover.run.ending import name_bundle, write_bundle
+from pytest_cutover.run.ending import Ending, Keeping
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import timedelta
 
     from pytest_cutover.fleet import FleetRecord
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
-    from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.policy.load import LoadedPolicy
     from pytest_cutover.run.logged import RunLog
 
@@ -117,47 +114,45 @@ def _merge(options: argparse.Namespace) -> _Merged:
     )
     # Asked only now: a thousand shards take a while to verify, and may grow old meanwhile.
     decision = decide_fleet(fleet, policy, datetime.now(UTC))
-    folder = Path(RUNS) / fleet.run_id
+    ending = Ending(Path(RUNS) / fleet.run_id, decision)
 
     def seal(key: Signer | None) -> bytes:
         sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=key)
-        _write(sealed, folder, options.report)
+        _write(sealed, ending.folder, options.report)
         if sealed.bundle is not None:
-            write_bundle(folder, sealed.bundle, decision)
+            ending.write(sealed.bundle)
         return sealed.bundle or b""
 
     if signer is None:
         seal(None)
-        return _Merged(fleet, decision, folder, None)
-    merged = _Merged(fleet, decision, folder, signer)
-    retain_for = None if loaded.profile.store is None else loaded.profile.store.retain_for
-    keep = partial(_keep, store, anchor=anchor, retain_for=retain_for)
-    signer, warning = _end(merged, partial(_seal_logged, signer, seal, log, folder), keep)
+        return _Merged(fleet, decision, ending.folder, None)
+    rule = loaded.profile.store
+    keeping = None
+    if store is not None and rule is not None:
+        keeping = Keeping(store, policy.environment, anchor, rule.retain_for)
+    copies = () if options.report is None else (Path(options.report),)
+    signer, warning = _end(ending, partial(_seal_logged, signer, seal, log, ending.folder), keeping, copies)
     if warning is not None:
         _say(f"warning: {warning}")
-    return replace(merged, signer=signer)
+    return _Merged(fleet, decision, ending.folder, signer)
 
 
 def _end(
-    merged: _Merged,
+    ending: Ending,
     seal: Callable[[], tuple[Signer, bytes]],
-    keep: Callable[[_Merged, Signer, bytes], str | None],
+    keeping: Keeping | None,
+    copies: Sequence[Path],
 ) -> tuple[Signer, str | None]:
     """Seal and keep the decision, or leave no GO; the key that signed it, and what failed though it is kept."""
-    is_to_go = merged.decision.exit_code is ExitCode.GO
-    try:
-        with deferred(signal.SIGINT) as came:
+    with deferred(signal.SIGINT) as came:
+        try:
             signer, bundle = seal()
             if came:
                 raise KeyboardInterrupt(came[0])
-            warning = keep(merged, signer, bundle)
-            is_to_go = False
-    except BaseException:
-        for name in (UNFINISHED_FILE, BUNDLE_FILE) if is_to_go else ():
-            with suppress(OSError):
-                (merged.folder / name).unlink()
-        raise
-    return signer, warning
+            return signer, ending.keep(bundle, signer, keeping)
+        except BaseException:
+            ending.take_back(*copies)
+            raise
 
 
 def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | None:
@@ -186,28 +181,6 @@ def _seal_logged(
     if proof is not None:
         write_atomic(folder / PROOF_FILE, proof)
     return sealed
-
-
-def _keep(
-    store: ObjectStore | None,
-    merged: _Merged,
-    signer: Signer,
-    bundle: bytes,
-    *,
-    anchor: Anchor,
-    retain_for: timedelta | None,
-) -> str | None:
-    """Put the evidence into the store, if the policy names one, and give the bundle its name; what failed after that."""
-    last = partial(name_bundle, merged.folder, merged.decision)
-    if store is None:
-        last()
-        return None
-    from pytest_cutover.store.keeping import keep_run
-    from pytest_cutover.store.putting import read_set
-
-    until = None if retain_for is None else datetime.now(UTC) + retain_for
-    files = read_set(merged.folder, bundle)
-    return keep_run(store, files, merged.fleet.environment, signer, anchor, last, until=until)
 
 
 def _write(sealed: Sealed, folder: Path, copy: str | None) -> None:

@@ -1,8 +1,8 @@
 """May this digest go into this environment now? Asked at deploy time, of evidence, not of an exit code.
 
-The newest decision about the digest and environment counts, so a NO-GO takes back an older GO. Evidence
-that does not verify but may be newer refuses as well: damaging a NO-GO must not bring a GO back. So does a
-run that began later and has not decided, or has decided later and is not signed (`unsigned`). Pure: bundles, keys and the time are arguments.
+The newest decision about the digest and environment counts, so a NO-GO takes back an older GO. Evidence that does not
+verify but may be newer refuses as well: damaging a NO-GO must not bring a GO back. So does a run that began later and has
+not decided, or has decided later and is not signed (`unsigned`). Pure: bundles, keys and the time are arguments.
 
 **Not seen here:** a run folder that was removed as a whole. Only a transparency log shows that.
 """

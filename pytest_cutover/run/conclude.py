@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING
 
 from pytest_cutover.decision import decide
 from pytest_cutover.errors import CutoverError
-from pytest_cutover.evidence.seal import UNFINISHED_FILE
 from pytest_cutover.files import read_regular, write_atomic
 from pytest_cutover.keys.signer import current, sign_logged
 from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
 from pytest_cutover.redact import Redactor
-from pytest_cutover.run.ending import name_bundle, write_bundle
+from pytest_cutover.run.ending import Ending, Keeping
 from pytest_cutover.run.gcpause import gc_paused
 from pytest_cutover.run.guards import are_awaited, inject
 from pytest_cutover.run.journal import Journal
-from pytest_cutover.store.layout import BUNDLE_FILE, PROOF_FILE, REPORT_FILE
+from pytest_cutover.store.layout import PROOF_FILE, REPORT_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -132,9 +131,10 @@ def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> 
     _stop_if(came, conclusion.decision, context)
     if bundle is None or context.signer is None:
         return kept
+    ending = Ending(context.run_dir, conclusion.decision)
     if context.store is not None:
-        return (*kept, *_keep(conclusion.decision, context, context.store, context.signer, bundle))
-    name_bundle(context.run_dir, conclusion.decision)
+        return (*kept, *_keep(ending, context, context.store, context.signer, bundle))
+    ending.keep(bundle, current(context.signer), None)
     _stop_if(came, conclusion.decision, context)
     return kept
 
@@ -168,7 +168,7 @@ def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
             context.rootdir / report_path(context.report, conclusion.decision.decided_at), sealed.report
         )
     if sealed.bundle is not None:
-        write_bundle(context.run_dir, sealed.bundle, conclusion.decision)
+        Ending(context.run_dir, conclusion.decision).write(sealed.bundle)
     return sealed.bundle
 
 
@@ -186,23 +186,17 @@ def _log(context: RunContext, bundle: bytes | None) -> tuple[int, bytes] | None:
 
 
 def _keep(
-    decision: Decision, context: RunContext, store: ObjectStore, signer: Signer, bundle: bytes
+    ending: Ending, context: RunContext, store: ObjectStore, signer: Signer, bundle: bytes
 ) -> tuple[tuple[str, str], ...]:
     """Put the evidence into its store, and give the bundle its name: the end, as what the store keeps is not taken back.
 
     What the store does not take is NO-GO, sealed again and saying so.
     """
-    from pytest_cutover.store.keeping import NotKeptError, keep_run
-    from pytest_cutover.store.putting import read_set
+    from pytest_cutover.store.keeping import NotKeptError
 
-    until = None if context.retain_for is None else datetime.now(UTC) + context.retain_for
-    files = read_set(context.run_dir, bundle)
+    keeping = Keeping(store, context.policy.environment, context.anchor, context.retain_for)
     try:
-        warning = keep_run(
-            *(store, files, context.policy.environment, current(signer), context.anchor),
-            lambda: name_bundle(context.run_dir, decision),
-            until=until,
-        )
+        warning = ending.keep(bundle, current(signer), keeping)
     except NotKeptError as exc:
         if isinstance(exc.__cause__, KeyboardInterrupt):
             raise KeyboardInterrupt(str(exc)) from exc
@@ -230,18 +224,10 @@ def _tell(context: RunContext, reason: Reason, message: str) -> str | None:
 
 
 def take_back(conclusion: Conclusion, context: RunContext) -> None:
-    """Remove a GO whose writing did not come to its end: it and the exit code must not differ.
-
-    What is no GO stays until another takes its place: without it an older GO would count again.
-    """
-    if conclusion.decision.exit_code is not ExitCode.GO:
-        return
-    paths = [context.run_dir / name for name in (PROOF_FILE, BUNDLE_FILE, UNFINISHED_FILE, REPORT_FILE)]
-    if context.report is not None:
-        paths.append(context.rootdir / report_path(context.report, conclusion.decision.decided_at))
-    for path in paths:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
+    """Remove a GO whose writing did not come to its end, also where a copy of its report was asked for."""
+    decision = conclusion.decision
+    copies = () if context.report is None else (report_path(context.report, decision.decided_at),)
+    Ending(context.run_dir, decision).take_back(*(context.rootdir / copy for copy in copies))
 
 
 def unsealed(

@@ -6,36 +6,90 @@ GO, and somebody may ask before the store has answered.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pytest_cutover.evidence.seal import BUNDLE_FILE, UNFINISHED_FILE
+from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
 from pytest_cutover.files import move_atomic, write_atomic
 from pytest_cutover.model import ExitCode
+from pytest_cutover.store.layout import PROOF_FILE
 
 if TYPE_CHECKING:
+    from datetime import timedelta
     from pathlib import Path
 
+    from pytest_cutover.evidence.envelope import EnvelopeSigner
+    from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.model import Decision
+    from pytest_cutover.objects.protocol import ObjectStore
 
 
-def write_bundle(folder: Path, bundle: bytes, decision: Decision) -> None:
-    """Write the bundle; that of a GO without its name.
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where a run's evidence goes in the end: the store of its environment, and for how long it is retained there."""
 
-    Raises:
-        CutoverError: it cannot be written.
-    """
-    write_atomic(folder / (UNFINISHED_FILE if _waits(decision) else BUNDLE_FILE), bundle)
-
-
-def name_bundle(folder: Path, decision: Decision) -> None:
-    """Give the bundle its name: from now on the folder says what was decided.
-
-    Raises:
-        CutoverError: it cannot be given.
-    """
-    if _waits(decision):
-        move_atomic(folder / UNFINISHED_FILE, folder / BUNDLE_FILE)
+    store: ObjectStore
+    environment: str
+    anchor: Anchor | None
+    retain_for: timedelta | None = None
 
 
-def _waits(decision: Decision) -> bool:
-    return decision.exit_code is ExitCode.GO
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a run in its folder."""
+
+    folder: Path
+    decision: Decision
+
+    @property
+    def is_go(self) -> bool:
+        return self.decision.exit_code is ExitCode.GO
+
+    def write(self, bundle: bytes) -> None:
+        """Write the bundle; that of a GO without its name.
+
+        Raises:
+            CutoverError: it cannot be written.
+        """
+        write_atomic(self.folder / (UNFINISHED_FILE if self.is_go else BUNDLE_FILE), bundle)
+
+    def name(self) -> None:
+        """Give the bundle its name: from now on the folder says what was decided.
+
+        Raises:
+            CutoverError: it cannot be given.
+        """
+        if self.is_go:
+            move_atomic(self.folder / UNFINISHED_FILE, self.folder / BUNDLE_FILE)
+
+    def keep(self, bundle: bytes, signer: EnvelopeSigner, keeping: Keeping | None) -> str | None:
+        """Put the evidence into its store, if it has one, and give the bundle its name; what failed after that.
+
+        Raises:
+            NotKeptError: the store did not take it; a GO counts nowhere, or the message says where it may.
+            CutoverError: the bundle cannot be given its name, and there is no store.
+        """
+        if keeping is None:
+            self.name()
+            return None
+        from pytest_cutover.store.keeping import keep_run  # many runs have no store
+        from pytest_cutover.store.putting import read_set
+
+        until = None if keeping.retain_for is None else datetime.now(UTC) + keeping.retain_for
+        files = read_set(self.folder, bundle)
+        about = (keeping.store, files, keeping.environment, signer, keeping.anchor)
+        return keep_run(*about, self.name, until=until)
+
+    def take_back(self, *copies: Path) -> None:
+        """Remove a GO whose writing did not come to its end: it and the exit code must not differ.
+
+        What is no GO stays until another takes its place: without it an older GO would count again.
+        """
+        if not self.is_go:
+            return
+        names = (UNFINISHED_FILE, BUNDLE_FILE, PROOF_FILE, REPORT_FILE)
+        for path in (*(self.folder / name for name in names), *copies):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)

@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 DIES_SEALING = """
 import os
-from pytest_cutover.run import conclude
+from pytest_cutover.run.ending import Ending
 
-conclude.write_bundle = lambda *_: os.kill(os.getpid(), 9)
+Ending.write = lambda *_: os.kill(os.getpid(), 9)
 """
 DIES_NAMING = """
 import os
-from pytest_cutover.run import conclude
+from pytest_cutover.run.ending import Ending
 
-conclude.name_bundle = lambda *_: os.kill(os.getpid(), 9)
+Ending.name = lambda *_: os.kill(os.getpid(), 9)
 """
 SIGNED = LyingRun("signed", "", ONE, truly_go("nothing is wrong with it"), keyed=True)
 

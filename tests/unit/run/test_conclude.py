@@ -22,7 +22,7 @@ from pytest_cutover.evidence.seal import BUNDLE_FILE as BUNDLE
 from pytest_cutover.evidence.seal import UNFINISHED_FILE
 from pytest_cutover.keys.signer import PemSigner
 from pytest_cutover.keys.trust import trust_entry, with_entry
-from pytest_cutover.model import Decision, ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
+from pytest_cutover.model import ExitCode, PolicySignature, Runner, Subject, Verdict, rfc3339
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import (
     ABSENT,
@@ -433,16 +433,16 @@ class TestStore:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Whoever is killed before it is taken back leaves no GO."""
-        from pytest_cutover.run import conclude
+        from pytest_cutover.run.ending import Ending
 
         named: list[Verdict] = []
-        real = conclude.name_bundle
+        real = Ending.name
 
-        def watched(folder: Path, decision: Decision) -> None:
-            named.append(decision.verdict)
-            real(folder, decision)
+        def watched(ending: Ending) -> None:
+            named.append(ending.decision.verdict)
+            real(ending)
 
-        monkeypatch.setattr(conclude, "name_bundle", watched)
+        monkeypatch.setattr(Ending, "name", watched)
         context = run_in(tmp_path)
 
         assert seal(judge(context), context, ["SIGTERM"]).decision.verdict is Verdict.NO_GO

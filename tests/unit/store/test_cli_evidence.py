@@ -229,7 +229,9 @@ class TestPut:
 
         code, out = cutover("verify")
         assert code == 0
-        assert f"\nnot whole {run_at(7).run_id}, whose writer was killed: cutover evidence put" in out
+        assert (
+            f"\nnot whole {run_at(7).run_id}, whose writer was killed or is at it: it proves nothing" in out
+        )
         assert json.loads(cutover("verify", "--json")[1])["unfinished"] == [run_at(7).run_id]
 
     def test_nor_does_it_get_into_the_index_by_being_locked_or_held(self, cutover, folder, indexed):
@@ -448,6 +450,14 @@ class TestListAndShow:
         (folder / f"var/evidence/history/{FIRST}/evidence.json").write_bytes(b"{}")
 
         assert f"{FIRST}  unreadable: " in cutover("list")[1]
+
+    def test_also_where_one_environment_is_asked_for(self, cutover, folder):
+        """Of which it is nobody knows."""
+        (folder / f"var/evidence/history/{FIRST}/evidence.json").unlink()
+
+        out = cutover("list", "--environment", "staging")[1]
+        assert f"{FIRST}  unreadable: " in out
+        assert SECOND not in out
 
     def test_a_lock_that_has_ended_is_told(self, cutover, folder):
         store = FolderObjects(folder / "var/evidence")
