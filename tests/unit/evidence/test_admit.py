@@ -8,11 +8,13 @@ import pytest
 
 from pytest_cutover.evidence.admit import Admission, Candidate, Question, admit, parse_digest
 from pytest_cutover.evidence.envelope import POLICY_TYPE, sign_envelope
+from pytest_cutover.evidence.fleet import seal_fleet
 from pytest_cutover.evidence.problems import ProblemCode
 from pytest_cutover.evidence.report import build_report
 from pytest_cutover.evidence.statements import encode
 from pytest_cutover.keys.trust import AnchorSource
-from pytest_cutover.model import PolicySignature
+from pytest_cutover.model import PolicySignature, SignerKind
+from tests.unit.evidence.fleets import SHARDS, decided, evidence_of, fleet, policy, sealed_fleet, shard_run
 from tests.unit.evidence.runs import (
     ANCHOR,
     KEY,
@@ -30,6 +32,7 @@ from tests.unit.evidence.runs import (
 )
 
 if TYPE_CHECKING:
+    from pytest_cutover.fleet import ShardEvidence
     from pytest_cutover.keys.trust import Anchor
 
 P = ProblemCode
@@ -335,16 +338,18 @@ class TestANewerRunWithoutABundle:
         assert codes(ask(candidate(GO), self.began(NEWER))) == [P.EVIDENCE_DOUBTFUL]
         assert ask(candidate(GO), self.began(NEWER, ago=timedelta(hours=25))).is_admitted
 
-    @pytest.mark.parametrize("first", [None, b"", b"{"])
-    def test_whose_journal_is_gone_counts_by_its_report(self, first: bytes | None) -> None:
-        """Its name says that it began before the GO; an unsigned merge has no journal at all."""
+    @pytest.mark.parametrize("first", [b"", b"{"])
+    def test_whose_journal_cannot_be_read_counts_by_its_report(self, first: bytes) -> None:
+        """Its name says that it began before the GO."""
         red, name = replace(NEWER, latency="9"), "20261121T084700Z-00000000"
         for run, code in ((red, [P.EVIDENCE_DOUBTFUL]), (NEWER, []), (replace(red, decided_at=EARLIER), [])):
             there = begun(run, unsigned_report(run), first=lambda: first, run_id=name)
             assert codes(ask(candidate(GO), there)) == code
 
+    @pytest.mark.parametrize("first", [None, b"", b"{"])
+    def test_of_which_nothing_can_be_read_refuses_for_a_day(self, first: bytes | None) -> None:
         for ago, code in (("20261121T084700Z-0", [P.EVIDENCE_DOUBTFUL]), ("20261119T084700Z-0", [])):
-            unreadable = begun(red, b"{", first=lambda: first, run_id=ago)
+            unreadable = begun(NEWER, b"{", first=lambda: first, run_id=ago)
             assert codes(ask(candidate(GO), unreadable)) == code
 
     @staticmethod
@@ -370,10 +375,7 @@ class TestANewerRunWithoutABundle:
         ):
             assert codes(ask(candidate(GO), begun(NEWER, first=lambda: first, run_id=name))) == code, name
 
-    def test_whose_journal_is_gone_counts_while_anything_is_left_of_it(self) -> None:
-        report = sealed(NEWER)[1]
-
-        assert codes(ask(candidate(GO), begun(NEWER, report, first=lambda: None))) == [P.EVIDENCE_DOUBTFUL]
+    def test_of_which_nothing_is_left_does_not(self) -> None:
         assert ask(candidate(GO), begun(NEWER, first=lambda: None)).is_admitted
 
     def test_is_taken_back_itself_by_a_newer_go(self) -> None:
@@ -388,6 +390,126 @@ class TestANewerRunWithoutABundle:
         answer = ask(candidate(NO_GO), begun(replace(NEWER, decided_at=LATER + timedelta(minutes=1))))
 
         assert codes(answer) == [P.DECISION_NOT_GO, P.EVIDENCE_UNDECIDED]
+
+
+class TestANewerRunWithoutAJournal:
+    """In a store no run has one: what its report says it is about counts as what a journal says."""
+
+    @staticmethod
+    def left(run: Run, report: bytes | None = None, **changes: Any) -> Candidate:
+        """A run of which its report is left, without another the one with which it was killed while it signed."""
+        return begun(run, report or sealed(run)[1], **{"first": lambda: None, **changes})
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"environment": "staging"},
+            {"subjects": []},
+            {"subjects": [{"name": "shop", "digest": {"sha256": "0" * 64}}]},
+            {"decided_at": EARLIER},
+        ],
+        ids=["elsewhere", "nothing named", "another digest", "older"],
+    )
+    @pytest.mark.parametrize("latency", ["0.2", "9"])
+    def test_about_something_else_or_older_does_not_refuse(
+        self, changes: dict[str, Any], latency: str
+    ) -> None:
+        run = replace(NEWER, latency=latency, **changes)
+
+        assert ask(candidate(GO), self.left(run, run_id="20991121T084700Z-00000000")).is_admitted
+
+    def test_that_was_killed_while_it_signed_takes_the_go_back(self) -> None:
+        """Whatever its folder is called."""
+        for name in (NEWER.run_id, "20200101T000000Z-00000000", "copy"):
+            found = ask(candidate(GO), self.left(NEWER, run_id=name))
+            assert codes(found) == [P.EVIDENCE_UNDECIDED]
+            assert f"run {NEWER.run_id}, begun at 20" in found.problems[0].message
+
+    def test_that_is_an_unsigned_no_go_takes_it_back(self) -> None:
+        for kind in ("none", "configured"):
+            red = replace(NEWER, latency="9", signer_kind=kind)
+            for report in (sealed(red)[1], unsigned_report(red)):
+                assert codes(ask(candidate(GO), self.left(red, report))) == [P.EVIDENCE_UNSIGNED_NO_GO]
+
+    def test_that_is_an_unsigned_go_does_not(self) -> None:
+        run = replace(NEWER, signer_kind="none")
+
+        assert ask(candidate(GO), self.left(run, unsigned_report(run))).is_admitted
+        assert codes(ask(candidate(GO), self.left(run, sealed(run)[1]))) == [P.EVIDENCE_UNDECIDED]
+        assert codes(ask(candidate(GO), self.left(NEWER, unsigned_report(NEWER)))) == [P.EVIDENCE_UNDECIDED]
+
+    @pytest.mark.parametrize("cut", [b'"journal":[\n', b'"run.started"', b'"subjects":[', b"\n]}\n"])
+    def test_whose_report_does_not_say_what_it_is_about_refuses_whatever_is_asked(self, cut: bytes) -> None:
+        elsewhere = replace(NEWER, environment="staging")
+        report = sealed(elsewhere)[1]
+        assert report.count(cut) == 1 or cut == b'"subjects":['
+        head, found, rest = report.rpartition(cut)
+        for damaged in (head, head + found.swapcase() + b"?" + rest):
+            assert codes(ask(candidate(GO), self.left(elsewhere, damaged))) == [P.EVIDENCE_DOUBTFUL]
+
+    def test_whose_report_holds_no_journal_refuses(self) -> None:
+        report = sealed(NEWER)[1]
+        head = report[: report.index(b'"journal":[\n') + len(b'"journal":[\n')]
+
+        assert codes(ask(candidate(GO), self.left(NEWER, head + b"\n]}\n"))) == [P.EVIDENCE_DOUBTFUL]
+
+
+class TestANewerMergeWithoutABundle:
+    """It has no journal: it was made without a key, or killed before log and store had it."""
+
+    SINCE = candidate(replace(GO, run_id="20261121T084600Z-00000000", decided_at=NOW - timedelta(seconds=30)))
+    OTHER = ({"name": "shop", "digest": {"sha256": "0" * 64}},)
+
+    @staticmethod
+    def left(report: bytes, run_id: str = "20261121T084830.000Z-f1ee7f1e") -> Candidate:
+        return found("merge", None, report, run_id)
+
+    @staticmethod
+    def unsigned(**changes: Any) -> bytes:
+        merge = fleet(**({"signer": SignerKind.NONE} | changes))
+        return seal_fleet(merge, policy(), decided(merge), policy_envelope=None, signer=None).report
+
+    def other(self) -> list[ShardEvidence]:
+        return [evidence_of(shard_run(name, subjects=self.OTHER)) for name in SHARDS]
+
+    def test_that_was_made_without_a_key_and_says_go_does_not_refuse(self) -> None:
+        assert ask(self.SINCE, self.left(self.unsigned())).is_admitted
+
+    def test_that_was_made_without_a_key_and_says_no_go_takes_the_go_back(self) -> None:
+        red = [evidence_of(shard_run(name, latency="9")) for name in SHARDS]
+
+        found = ask(self.SINCE, self.left(self.unsigned(shards=tuple(red))))
+        assert codes(found) == [P.EVIDENCE_UNSIGNED_NO_GO]
+        assert "run 20261121T084830.000Z-f1ee7f1e" in found.problems[0].message
+
+    def test_that_was_killed_before_it_had_its_bundle_takes_it_back(self) -> None:
+        for report in (sealed_fleet()[1], self.unsigned(signer=SignerKind.CONFIGURED)):
+            assert codes(ask(self.SINCE, self.left(report))) == [P.EVIDENCE_UNDECIDED]
+
+    def test_about_something_else_does_not(self) -> None:
+        for report in (sealed_fleet(fleet(self.other()))[1], self.unsigned(shards=tuple(self.other()))):
+            assert ask(self.SINCE, self.left(report)).is_admitted
+            told = ask(self.SINCE, self.left(report), environment="staging")
+            assert codes(told) == [P.ENVIRONMENT_MISMATCH]
+
+    def test_that_began_before_does_not_unless_it_came_to_a_no_go_later(self) -> None:
+        early: dict[str, Any] = {"run_id": "20261121T084600.000Z-f1ee7f1e"}
+        red = fleet([evidence_of(shard_run(name, latency="9")) for name in SHARDS], **early)
+
+        assert ask(self.SINCE, self.left(sealed_fleet(fleet(**early))[1])).is_admitted
+        assert codes(ask(self.SINCE, self.left(sealed_fleet(red)[1]))) == [P.EVIDENCE_UNSIGNED_NO_GO]
+
+    def test_whose_report_cannot_be_read_refuses_whatever_is_asked(self) -> None:
+        report = sealed_fleet(fleet(self.other()))[1]
+        nameless = sealed_fleet(fleet(self.other(), run_id="merge"))[1]
+        for damaged in (report[:-40], report.replace(b'"fleet":', b'"fl33t":'), nameless):
+            assert codes(ask(self.SINCE, self.left(damaged))) == [P.EVIDENCE_DOUBTFUL]
+
+    def test_whose_report_lies_beside_a_run_s_journal_takes_the_go_back(self) -> None:
+        """A merge has none."""
+        run = replace(NEWER, signer_kind="none", run_id="20261121T084830.000Z-f1ee7f1e")
+
+        assert codes(ask(self.SINCE, begun(run, self.unsigned()))) == [P.EVIDENCE_UNDECIDED]
 
 
 class TestAnswer:

@@ -2,15 +2,27 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from pytest_cutover.cli import main
+from pytest_cutover.evidence.fleet import seal_fleet
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
 from pytest_cutover.keys.trust import trust_entry
-from pytest_cutover.model import rfc3339
+from pytest_cutover.model import SignerKind, rfc3339
+from tests.unit.evidence.fleets import (
+    MERGED_AT,
+    SHARDS,
+    decided,
+    evidence_of,
+    fleet,
+    policy,
+    sealed_fleet,
+    shard_run,
+)
 from tests.unit.evidence.runs import KEY, NOW, POLICY_DIGEST, POLICY_KEY, SHA, Run, sealed
 
 Capture = pytest.CaptureFixture[str]
@@ -153,6 +165,56 @@ class TestAdmit:
         admitted, refused = capsys.readouterr().out.split("}\n{")
         assert json.loads(admitted + "}")["admitted"] is True
         assert json.loads("{" + refused)["problems"][0]["code"] == "environment.mismatch"
+
+
+class TestWithoutAJournal:
+    """A store has none, and a merge: a run that lost its bundle refuses what it is about, and nothing else."""
+
+    ABOUT_ANOTHER = ({"name": "shop", "digest": {"sha256": "0" * 64}},)
+
+    @staticmethod
+    def left(root: Path, name: str, report: bytes) -> None:
+        """A folder with a report alone."""
+        folder = root / name
+        folder.mkdir(parents=True)
+        (folder / REPORT_FILE).write_bytes(report)
+
+    def test_a_merge_without_a_key_that_says_go_is_0(self, repo: Path) -> None:
+        write(repo, replace(GO, decided_at=MERGED_AT - timedelta(seconds=10)))
+        merge = fleet(signer=SignerKind.NONE)
+        sealed = seal_fleet(merge, policy(), decided(merge), policy_envelope=None, signer=None)
+        self.left(repo / "var/cutover/runs", merge.run_id, sealed.report)
+
+        assert admit() == 0
+
+    def test_a_merge_that_was_killed_refuses_its_own_digest(self, repo: Path, capsys: Capture) -> None:
+        shards = [evidence_of(shard_run(name, subjects=self.ABOUT_ANOTHER)) for name in SHARDS]
+        write(repo, replace(GO, decided_at=MERGED_AT - timedelta(seconds=10)))
+        write(repo, replace(GO, subjects=self.ABOUT_ANOTHER, run_id="20261121T084701Z-1a2b3c4d"))
+        self.left(repo / "var/cutover/runs", fleet().run_id, sealed_fleet(fleet(shards))[1])
+
+        assert admit() == 0
+        assert admit(digest="sha256:" + "0" * 64) == 1
+        assert "evidence.undecided" in capsys.readouterr().out
+
+    def test_a_run_of_a_store_whose_writer_was_killed_refuses_its_own_digest(
+        self, repo: Path, capsys: Capture
+    ) -> None:
+        history = repo / "evidence/history"
+        killed = replace(NO_GO, latency="0.2", subjects=self.ABOUT_ANOTHER)
+        write(repo, GO)
+        write(repo, replace(GO, subjects=self.ABOUT_ANOTHER, run_id="20261121T084701Z-1a2b3c4d"))
+        history.parent.mkdir()
+        (repo / "var/cutover/runs").rename(history)
+        self.left(history, killed.run_id, sealed(killed)[1])
+
+        assert admit("--runs", history) == 0
+        assert admit("--runs", history, digest="sha256:" + "0" * 64) == 1
+        assert "evidence.undecided" in capsys.readouterr().out
+
+        (history / killed.run_id / REPORT_FILE).write_bytes(sealed(killed)[1][:-40])
+        assert admit("--runs", history) == 1
+        assert "evidence.doubtful" in capsys.readouterr().out
 
 
 class TestUnusable:
