@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from pytest_cutover.evidence.claims import DecisionClaims
+    from pytest_cutover.evidence.report import Report
     from pytest_cutover.evidence.verify import Verification
     from pytest_cutover.keys.position import LogPosition
     from pytest_cutover.keys.trust import Anchor
@@ -87,6 +88,15 @@ def _position(proven: Proven) -> LogPosition:
     return LogPosition(proven.checkpoint.origin, proven.index)
 
 
+def is_to_be_logged(found: Verification) -> bool:
+    """Whether a log has to hold a decision, going by the policy that was signed for."""
+    if found.decision is None:
+        return True
+    judged = found.report or found.fleet
+    asked = judged is not None and judged.policy.log is not None
+    return asked and not _is_never_logged(found.decision, found.report)
+
+
 def belongs_into_a_log(bundle: bytes, report: bytes | None) -> bool:
     """Whether its decision names a log, or cannot be read. **Not verified**: of a bundle that lies, `verify` says so.
 
@@ -95,7 +105,7 @@ def belongs_into_a_log(bundle: bytes, report: bytes | None) -> bool:
     claims = claimed(bundle)
     if claims is None:
         return True
-    if _says_unlogged(claims):
+    if _is_never_logged(claims, None):
         return False
     return claims.log is not None or (report is not None and _is_of_a_logged_fleet(report))
 
@@ -142,9 +152,16 @@ def documents_behind(claims: DecisionClaims) -> list[tuple[EntryKind, str, str, 
     return [policy, *waivers]
 
 
-def _says_unlogged(claims: DecisionClaims) -> bool:
-    """Whether it says itself that no log took it; it is no GO then, and admits nothing."""
-    return not claims.is_go and Reason.LOG_UNAVAILABLE.code in {f.get("code") for f in claims.findings}
+def _is_never_logged(claims: DecisionClaims, run: Report | None) -> bool:
+    """Whether no log holds it, and none has to; never a GO, so it admits nothing.
+
+    It says so itself, or is about one run of a fleet, of which only the merge is logged. `run` is the report that was
+    signed, None for that of a merge: a run that does not say which shard it is has no more than its policy to tell it by.
+    """
+    if claims.is_go:
+        return False
+    of_a_fleet = claims.shard is not None or (run is not None and run.policy.shards is not None)
+    return of_a_fleet or Reason.LOG_UNAVAILABLE.code in {f.get("code") for f in claims.findings}
 
 
 def log_verifiers(anchor: Anchor, environment: str, at: datetime) -> list[NoteVerifier]:
@@ -186,8 +203,7 @@ def _held_against(
     assert claims is not None  # the caller has seen one
     judged = found.report or found.fleet
     wanted = _wanted_logs(None if judged is None else judged.policy.log, claims, anchor)
-    # A shard is never a GO: of a fleet only the merge is logged.
-    if position is None and (claims.shard is not None or _says_unlogged(claims)):
+    if position is None and _is_never_logged(claims, found.report):
         return
     if wanted and (position is None or position.origin not in wanted):
         where = "no proof shows that this one is" if position is None else f"this one is in {position.origin}"

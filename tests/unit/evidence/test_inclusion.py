@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.evidence.admit import Candidate, Question, admit
-from pytest_cutover.evidence.inclusion import belongs_into_a_log, logged_entry, verify_logged
+from pytest_cutover.evidence.inclusion import belongs_into_a_log, is_to_be_logged, logged_entry, verify_logged
 from pytest_cutover.evidence.problems import ProblemCode as P
 from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.model import LOCAL_LOG, LogHead, Verdict
@@ -126,10 +126,51 @@ class TestWithoutIt:
 
         assert codes(shard, None) == set()
 
-    def test_a_merge_is(self) -> None:
-        bundle, report = sealed_fleet()
+    @pytest.mark.parametrize("wanted", [ORIGIN, None], ids=["the policy's log", "the trust file's"])
+    def test_nor_is_a_run_of_a_fleet_that_is_no_shard_of_it(self, wanted: str | None) -> None:
+        """Without a name (`shard.unnamed`) it is never more than a NO-GO."""
+        run = Run(shards=("eu", "us"), wanted_log=wanted)
+        found = verify_logged(*sealed(run), None, TRUST)
 
-        assert P.LOG_UNPROVEN in {p.code for p in verify_logged(bundle, report, None, TRUST).problems}
+        assert found.problems == ()
+        assert found.decision is not None
+        assert (found.decision.verdict, found.decision.shard) == (Verdict.NO_GO, None)
+        assert not is_to_be_logged(found)
+
+    def test_it_has_to_be_the_report_that_was_signed(self) -> None:
+        """What lies beside the bundle cannot say that it needs no proof."""
+        red = replace(LOGGED, latency="9")
+        bundle, report = sealed(red)
+        for beside in (report, sealed(replace(red, shards=("eu", "us")))[1], None):
+            found = verify_logged(bundle, beside, None, TRUST)
+            assert P.LOG_UNPROVEN in {p.code for p in found.problems}
+
+    def test_what_says_go_is_never_excused_as_one_of_a_fleet(self) -> None:
+        """Whoever holds the decision key may leave the shards out of what it judges by, and put them into what it tells."""
+        run = LyingRun(wanted_log=ORIGIN, shards=("eu", "us"), log=EMPTY, lie={"shards": None})
+        assert run.decision().verdict is Verdict.GO
+        assert codes(run, None) == {P.LOG_UNPROVEN, P.POLICY_DISAGREES}
+
+        bundle, report = sealed(LOGGED)
+        told = verify_logged(bundle, report, None, TRUST)
+        assert told.report is not None
+        fleet_s = replace(told.report, policy=replace(told.report.policy, shards=("eu", "us")))
+        assert is_to_be_logged(replace(told, report=fleet_s))
+        assert not is_to_be_logged(
+            replace(verify_logged(*sealed(replace(LOGGED, latency="9")), None, TRUST), report=fleet_s)
+        )
+
+    def test_a_merge_is(self) -> None:
+        """Also when it says NO-GO."""
+        for is_go, made in ((True, sealed_fleet()), (False, sealed_fleet(log=ORIGIN))):
+            found = verify_logged(*made, None, TRUST)
+
+            assert P.LOG_UNPROVEN in {p.code for p in found.problems}
+            assert found.decision is not None
+            assert found.decision.is_go is is_go
+            assert (
+                is_to_be_logged(found) is not is_go
+            )  # the policy of the first names none, only the trust file does
 
 
 class TestAnotherProof:
@@ -235,6 +276,19 @@ class TestBelongsIntoALog:
 
     def test_a_no_go_that_none_took_does_not(self) -> None:
         assert not belongs_into_a_log(*sealed(replace(LOGGED, log=None)))
+
+    @pytest.mark.parametrize("shard", ["eu", None])
+    def test_a_run_of_a_fleet_does_not(self, shard: str | None) -> None:
+        run = Run(shard=shard, shards=("eu", "us"), wanted_log=ORIGIN)
+
+        assert not belongs_into_a_log(*sealed(run))
+        assert not is_to_be_logged(verify_logged(*sealed(run), None, TRUST))
+
+    def test_what_was_verified_says_the_same(self) -> None:
+        for run in (LOGGED, PLAIN, replace(LOGGED, log=None), replace(LOGGED, latency="9")):
+            bundle, report = sealed(run)
+            found = verify_logged(bundle, report, None, TRUST)
+            assert is_to_be_logged(found) is belongs_into_a_log(bundle, report)
 
     @pytest.mark.parametrize("damaged", [b"", b"{}", b"\xff\n"])
     def test_what_cannot_be_read_does(self, damaged: bytes) -> None:
