@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import read_envelope
-from pytest_cutover.evidence.inclusion import verify_logged
+from pytest_cutover.evidence.inclusion import is_to_be_logged, verify_logged
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.model import rfc3339
@@ -248,13 +248,10 @@ class _Check:
             return
         self._again(run_id, stored, files)
         self._sections(run_id, document, found)
-        judged = found.report or found.fleet
-        asked = judged is not None and judged.policy.log is not None
-        unlogged = any(f.get("code") == Reason.LOG_UNAVAILABLE.code for f in _findings(found))
         if found.position is not None:
             self._proofs[key_of(run_id, PROOF_FILE)] = files[PROOF_FILE]
         bundle = document.files[BUNDLE_FILE].sha256
-        self._bundles[run_id] = bundle, document.log is not None or (asked and not unlogged)
+        self._bundles[run_id] = bundle, document.log is not None or is_to_be_logged(found)
 
     def _document(
         self, run_id: str, data: bytes | None, files: Mapping[str, bytes]
