@@ -19,10 +19,18 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from pytest_cutover.model import EffectivePolicy, LogHead, SignerKind, Subject
+    from pytest_cutover.model import EffectivePolicy, LogHead, Problem, SignerKind, Subject
 
 _SHOWN = 5
 """Names that a message lists; the report lists every shard."""
+
+TOLD = (
+    Reason.EVIDENCE_NOT_WRITTEN,
+    Reason.EVIDENCE_NOT_STORED,
+    Reason.LOG_UNAVAILABLE,
+    Reason.RUN_INTERRUPTED,
+)
+"""What can go wrong with a merge itself. Each is NO-GO, whatever the shards came to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,8 @@ class FleetRecord:
     policy_digest: str
     shards: tuple[ShardEvidence, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+    """What went wrong when an earlier decision of this merge was written, with a reason of TOLD."""
 
     @property
     def shard(self) -> str | None:
@@ -109,7 +119,7 @@ class FleetRecord:
 
 
 def decide_fleet(fleet: FleetRecord, policy: EffectivePolicy, now: datetime) -> Decision:
-    """GO only if every shard the policy requires is there once, proven, in force, fresh and green.
+    """GO only if every shard the policy requires is there once, proven, in force, fresh and green, and nothing went wrong.
 
     It never holds longer than the decision of any of its shards.
 
@@ -119,6 +129,7 @@ def decide_fleet(fleet: FleetRecord, policy: EffectivePolicy, now: datetime) -> 
     if now.tzinfo is None:
         raise ValueError("now must be timezone-aware")
     findings = [
+        *(Finding(problem.reason, problem.message) for problem in fleet.problems),
         *policy_findings(policy, now),
         *key_findings(fleet.signer, policy),
         *_fleet_findings(fleet, policy),

@@ -5,48 +5,36 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import sys
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import Parser, _evidence
 from pytest_cutover.errors import VerificationError
-from pytest_cutover.evidence.seal import REPORT_FILE, Sealed
-from pytest_cutover.model import Decision, ExitCode, SignerKind, rfc3339
-from pytest_cutover.run.deferred import deferred
-from pytest_cutover.run.ending import Ending, Keeping
+from pytest_cutover.evidence.seal import REPORT_FILE
+from pytest_cutover.model import ExitCode, SignerKind, rfc3339
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pytest_cutover.fleet import FleetRecord
-    from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.policy.load import LoadedPolicy
+    from pytest_cutover.run.ending import Keeping
     from pytest_cutover.run.logged import RunLog
+    from pytest_cutover.run.merging import Merged
 
-RUNS = "var/cutover/runs"
 SHOWN = 20
 """Findings printed; the report has all."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Merged:
-    fleet: FleetRecord
-    decision: Decision
-    folder: Path
-    signer: Signer | None
 
 
 def run(argv: Sequence[str]) -> int:
     """Exit as the fleet's decision says: 0, 10, 11 or 12; 2 when nothing could be merged."""
     options = _parser().parse_args(argv)
     merged = _merge(options)
+    if merged.warning is not None:
+        _say(f"warning: {merged.warning}")
     if options.json:
         print(json.dumps(_json(merged), indent=1))
     else:
@@ -77,13 +65,14 @@ def _parser() -> Parser:
     return parser
 
 
-def _merge(options: argparse.Namespace) -> _Merged:
+def _merge(options: argparse.Namespace) -> Merged:
     from pytest_cutover import __version__
-    from pytest_cutover.evidence.fleet import seal_fleet, shard_evidence
-    from pytest_cutover.fleet import FleetRecord, decide_fleet
+    from pytest_cutover.evidence.fleet import shard_evidence
+    from pytest_cutover.fleet import FleetRecord
     from pytest_cutover.keys.signer import load_signer
     from pytest_cutover.policy.load import load_policy
-    from pytest_cutover.run.context import new_run_id, open_store
+    from pytest_cutover.run.context import RUNS, new_run_id
+    from pytest_cutover.run.merging import Merge, conclude
 
     anchor = _evidence.anchor(options.trust)
     now = datetime.now(UTC)
@@ -99,7 +88,7 @@ def _merge(options: argparse.Namespace) -> _Merged:
     if signer is not None:
         anchor.refuse_old(signer.keyid)
     log = None if signer is None else _open_log(loaded, anchor, now)
-    store = open_store(loaded.profile.store, Path.cwd())
+    keeping = _keeping(loaded, anchor)
     shards = tuple(shard_evidence(*given, anchor, at=now) for given in _evidence.shards(options.runs))
     fleet = FleetRecord(
         run_id=new_run_id(now),
@@ -112,47 +101,9 @@ def _merge(options: argparse.Namespace) -> _Merged:
         shards=shards,
         versions={"pytest-cutover": __version__},
     )
-    # Asked only now: a thousand shards take a while to verify, and may grow old meanwhile.
-    decision = decide_fleet(fleet, policy, datetime.now(UTC))
-    ending = Ending(Path(RUNS) / fleet.run_id, decision)
-
-    def seal(key: Signer | None) -> bytes:
-        sealed = seal_fleet(fleet, policy, decision, policy_envelope=loaded.envelope, signer=key)
-        _write(sealed, ending.folder, options.report)
-        if sealed.bundle is not None:
-            ending.write(sealed.bundle)
-        return sealed.bundle or b""
-
-    if signer is None:
-        seal(None)
-        return _Merged(fleet, decision, ending.folder, None)
-    rule = loaded.profile.store
-    keeping = None
-    if store is not None and rule is not None:
-        keeping = Keeping(store, policy.environment, anchor, rule.retain_for)
     copies = () if options.report is None else (Path(options.report),)
-    signer, warning = _end(ending, partial(_seal_logged, signer, seal, log, ending.folder), keeping, copies)
-    if warning is not None:
-        _say(f"warning: {warning}")
-    return _Merged(fleet, decision, ending.folder, signer)
-
-
-def _end(
-    ending: Ending,
-    seal: Callable[[], tuple[Signer, bytes]],
-    keeping: Keeping | None,
-    copies: Sequence[Path],
-) -> tuple[Signer, str | None]:
-    """Seal and keep the decision, or leave no GO; the key that signed it, and what failed though it is kept."""
-    with deferred(signal.SIGINT) as came:
-        try:
-            signer, bundle = seal()
-            if came:
-                raise KeyboardInterrupt(came[0])
-            return signer, ending.keep(bundle, signer, keeping)
-        except BaseException:
-            ending.take_back(*copies)
-            raise
+    folder = Path(RUNS) / fleet.run_id
+    return conclude(Merge(fleet, policy, loaded.envelope, folder, copies, signer, log, keeping))
 
 
 def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | None:
@@ -167,36 +118,23 @@ def _open_log(loaded: LoadedPolicy, anchor: Anchor, now: datetime) -> RunLog | N
     return log
 
 
-def _seal_logged(
-    signer: Signer, seal: Callable[[Signer], bytes], log: RunLog | None, folder: Path
-) -> tuple[Signer, bytes]:
-    """Seal the decision and put it into the log; the key that did, and the bundle."""
-    from pytest_cutover.evidence.inclusion import PROOF_FILE
-    from pytest_cutover.files import write_atomic
-    from pytest_cutover.keys.signer import sign_logged
+def _keeping(loaded: LoadedPolicy, anchor: Anchor) -> Keeping | None:
+    """The evidence store of the policy, if it has one."""
+    rule = loaded.profile.store
+    if rule is None:
+        return None
+    from pytest_cutover.run.context import open_store
+    from pytest_cutover.run.ending import Keeping
 
-    sealed, proof = sign_logged(
-        signer, lambda key: (key, seal(key)), lambda made: None if log is None else log.prove(made[1])[1]
-    )
-    if proof is not None:
-        write_atomic(folder / PROOF_FILE, proof)
-    return sealed
-
-
-def _write(sealed: Sealed, folder: Path, copy: str | None) -> None:
-    """The report; what cannot be written is an error, so that no exit code says GO without it."""
-    from pytest_cutover.files import write_atomic
-
-    write_atomic(folder / REPORT_FILE, sealed.report)
-    if copy is not None:
-        write_atomic(Path(copy), sealed.report)
+    store = open_store(rule, Path.cwd())
+    return None if store is None else Keeping(store, loaded.effective.environment, anchor, rule.retain_for)
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _json(merged: _Merged) -> dict[str, object]:
+def _json(merged: Merged) -> dict[str, object]:
     decision, fleet = merged.decision, merged.fleet
     return {
         "verdict": decision.verdict.value,
@@ -206,7 +144,7 @@ def _json(merged: _Merged) -> dict[str, object]:
         "plan": fleet.plan,
         "environment": fleet.environment,
         "run_id": fleet.run_id,
-        "evidence": str(merged.folder),
+        "evidence": None if merged.folder is None else str(merged.folder),
         "signed": merged.signer is not None,
         "shards": [
             {
@@ -221,17 +159,21 @@ def _json(merged: _Merged) -> dict[str, object]:
     }
 
 
-def _lines(merged: _Merged) -> Iterator[str]:
+def _lines(merged: Merged) -> Iterator[str]:
     decision, fleet = merged.decision, merged.fleet
     green = sum(s.decision is not None and s.decision.verdict.value.startswith("GO") for s in fleet.shards)
     verdict = f"{decision.verdict.value} (exit {int(decision.exit_code)})"
     yield f"{verdict}  {fleet.plan} → {fleet.environment}  {green} of {len(fleet.shards)} shards green"
-    for finding in decision.findings[:SHOWN]:
+    shown = decision.findings if merged.folder is None else decision.findings[:SHOWN]
+    for finding in shown:
         yield f"  [{finding.reason.code}] {finding.message}"
         if finding.remedy is not None:
             yield f"      remedy {finding.remedy}"
-    if len(decision.findings) > SHOWN:
-        yield f"  and {len(decision.findings) - SHOWN} more in {merged.folder / REPORT_FILE}"
+    if merged.folder is None:
+        yield "evidence  none: nothing is admitted by this decision"
+        return
+    if len(decision.findings) > len(shown):
+        yield f"  and {len(decision.findings) - len(shown)} more in {merged.folder / REPORT_FILE}"
     if merged.signer is None:
         yield f"evidence  {merged.folder / REPORT_FILE}: UNSIGNED, admits nothing (no signing key)"
         return

@@ -29,8 +29,9 @@ from pytest_cutover.evidence.report import FLEET_KIND, FORMAT, by_line, is_fleet
 from pytest_cutover.evidence.seal import Sealed
 from pytest_cutover.evidence.statements import encode
 from pytest_cutover.evidence.verify import Verification, verify_bundle
-from pytest_cutover.fleet import FleetRecord, ShardDecision, ShardEvidence
-from pytest_cutover.model import ExitCode, SignerKind, parse_rfc3339, rfc3339
+from pytest_cutover.fleet import TOLD, FleetRecord, ShardDecision, ShardEvidence
+from pytest_cutover.model import ExitCode, Problem, SignerKind, parse_rfc3339, rfc3339
+from pytest_cutover.reasons import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,10 +44,12 @@ if TYPE_CHECKING:
     from pytest_cutover.model import Decision, EffectivePolicy
 
 _NAMES = ("format", "kind", "signed", "fleet", "policy", "decision", "shards")
+_NAMES_WITH_PROBLEMS = (*_NAMES[:-1], "problems", "shards")
 _FLEET_NAMES = (
     *("run_id", "nonce", "plan", "environment", "sandbox", "signer", "policy_digest", "versions"),
     *("merged", "runner", "subjects"),
 )
+_PROBLEM_NAMES = ("reason", "message")
 _SHARD_NAMES = ("source", "shard", "verdict", "bundle", "problems", "fresh_until", "decision")
 
 
@@ -222,6 +225,7 @@ def build_fleet_report(
         "expires_at": rfc3339(decision.expires_at),
     }
     findings = [encode(f.to_json()).decode("ascii") for f in decision.findings]
+    problems = [encode(_problem_json(p)).decode("ascii") for p in fleet.problems]
     shards = [encode(_shard_json(s)).decode("ascii") for s in fleet.shards]
     return b"".join(
         (
@@ -230,6 +234,7 @@ def build_fleet_report(
             b'"policy":%b,\n' % encode(policy.to_json()),
             b'"decision":%b,\n' % encode(verdict)[:-1],
             b'"findings":%b,\n"gates":[]},\n' % by_line(findings),
+            b'"problems":%b,\n' % by_line(problems) if problems else b"",
             b'"shards":%b}\n' % by_line(shards),
         )
     )
@@ -250,6 +255,10 @@ def fleet_summary(fleet: FleetRecord) -> dict[str, Any]:
         "runner": fleet.runner.value,
         "subjects": [{"name": s.name, "digest": dict(s.digest)} for s in fleet.subjects],
     }
+
+
+def _problem_json(problem: Problem) -> dict[str, str]:
+    return {"reason": problem.reason.code, "message": problem.message}
 
 
 def _shard_json(shard: ShardEvidence) -> dict[str, Any]:
@@ -277,13 +286,17 @@ def read_fleet_report(data: bytes) -> FleetReport:
         document = strictjson.loads(data)
     except ValueError as exc:
         raise EvidenceError(f"expected a report in JSON: {exc}") from None
-    if not isinstance(document, dict) or tuple(document) != _NAMES:
+    if not isinstance(document, dict) or tuple(document) not in (_NAMES, _NAMES_WITH_PROBLEMS):
         raise EvidenceError(f"expected a fleet report with {', '.join(_NAMES)}")
     for name, kind in (("signed", bool), ("fleet", dict), ("decision", dict), ("shards", list)):
         if not isinstance(document[name], kind):
             raise EvidenceError(f"expected {name} to be of type {kind.__name__}")
     try:
-        fleet = _fleet(document["fleet"], tuple(_shard(s) for s in document["shards"]))
+        fleet = _fleet(
+            document["fleet"],
+            tuple(_shard(s) for s in document["shards"]),
+            _problems(document["problems"]) if "problems" in document else (),
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise EvidenceError(f"the fleet report is malformed: {ascii(str(exc))[:100]}") from None
     return FleetReport(
@@ -291,7 +304,9 @@ def read_fleet_report(data: bytes) -> FleetReport:
     )
 
 
-def _fleet(summary: Mapping[str, Any], shards: tuple[ShardEvidence, ...]) -> FleetRecord:
+def _fleet(
+    summary: Mapping[str, Any], shards: tuple[ShardEvidence, ...], problems: tuple[Problem, ...]
+) -> FleetRecord:
     if tuple(summary) != _FLEET_NAMES:
         raise ValueError(f"expected the fleet to hold {', '.join(_FLEET_NAMES)}")
     texts = ("run_id", "nonce", "plan", "environment", "policy_digest")
@@ -303,7 +318,24 @@ def _fleet(summary: Mapping[str, Any], shards: tuple[ShardEvidence, ...]) -> Fle
         signer=SignerKind(summary["signer"]),
         shards=shards,
         versions=dict(summary["versions"]),
+        problems=problems,
     )
+
+
+def _problems(value: Any) -> tuple[Problem, ...]:
+    """Where nothing went wrong a report says nothing of it."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("expected a list of problems")
+    return tuple(map(_problem, value))
+
+
+def _problem(value: Any) -> Problem:
+    if not isinstance(value, dict) or tuple(value) != _PROBLEM_NAMES:
+        raise ValueError(f"expected a problem with {', '.join(_PROBLEM_NAMES)}")
+    reason, message = Reason.of(value["reason"]), value["message"]
+    if reason not in TOLD or not isinstance(message, str):
+        raise ValueError(f"expected what can go wrong with a merge, got {reason.code}")
+    return Problem(reason, message)
 
 
 def _shard(value: Any) -> ShardEvidence:

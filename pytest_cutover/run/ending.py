@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
-from pytest_cutover.files import move_atomic, write_atomic
+from pytest_cutover.files import move_atomic, read_or_none, write_atomic
 from pytest_cutover.model import ExitCode
 from pytest_cutover.store.layout import PROOF_FILE
 
@@ -85,11 +85,20 @@ class Ending:
     def take_back(self, *copies: Path) -> None:
         """Remove a GO whose writing did not come to its end: it and the exit code must not differ.
 
-        What is no GO stays until another takes its place: without it an older GO would count again.
+        What is no GO stays until another takes its place: without it an older GO would count again. Of the `copies` of its
+        report only what is one goes: nothing may have been written yet, and an earlier run's be there.
         """
         if not self.is_go:
             return
-        names = (UNFINISHED_FILE, BUNDLE_FILE, PROOF_FILE, REPORT_FILE)
-        for path in (*(self.folder / name for name in names), *copies):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+        for name in (UNFINISHED_FILE, BUNDLE_FILE, PROOF_FILE):
+            _remove(self.folder / name)
+        report = read_or_none(self.folder / REPORT_FILE)
+        if report is None:
+            return
+        for path in (*(copy for copy in copies if read_or_none(copy) == report), self.folder / REPORT_FILE):
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

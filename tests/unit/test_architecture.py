@@ -116,7 +116,7 @@ MAY_IMPORT = {
     },
     "run": VOCABULARY
     | {"files", "redact", "phases", "marker", "gate", "fixtures", "readings"}
-    | {"record", "decision", "waiver", "obligation", "sources"}
+    | {"record", "decision", "waiver", "obligation", "fleet", "sources"}
     | {"evidence", "keys", "policy", "service", "report", "objects", "tlog", "store", "__init__"},
 }
 

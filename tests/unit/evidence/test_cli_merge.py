@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_cutover.cli import main
+from pytest_cutover.errors import AdapterError
 from pytest_cutover.evidence.inclusion import PROOF_FILE
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
 from pytest_cutover.files import write_atomic
@@ -28,6 +29,7 @@ from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import StoreUnavailableError
 from pytest_cutover.policy.load import load_policy
 from pytest_cutover.policy.signature import sign_policy
+from pytest_cutover.run.ending import Ending
 from pytest_cutover.run.logged import RunLog
 from pytest_cutover.store import keeping
 from tests.unit.evidence.fleets import shard_run
@@ -226,12 +228,73 @@ class TestMerge:
         assert place.merge(place.run("eu"), place.run("us"), "--report", "out/fleet.json") == 0
         assert (place.folder / "out/fleet.json").read_bytes() == (place.merged / REPORT_FILE).read_bytes()
 
-    def test_evidence_that_cannot_be_written_is_2(self, place: Place, capsys: Capture) -> None:
+    @pytest.mark.parametrize("blocked", ["var", "var/cutover/runs"])
+    def test_evidence_that_cannot_be_written_is_no_go(
+        self, place: Place, blocked: str, capsys: Capture
+    ) -> None:
+        """And of what an earlier merge wrote nothing is taken back."""
         shards = [place.run("eu"), place.run("us")]
-        (place.folder / "var").write_text("no folder")
+        assert place.merge(*shards, "--report", "out/fleet.json") == 0
+        before = (place.folder / "out/fleet.json").read_bytes()
+        shutil.rmtree(place.folder / "var")
+        (place.folder / blocked).parent.mkdir(parents=True, exist_ok=True)
+        (place.folder / blocked).write_text("no folder")
+        capsys.readouterr()
 
-        assert place.merge(*shards) == 2
-        assert capsys.readouterr().out == ""
+        assert place.merge(*shards, "--report", "out/fleet.json", "--json") == 11
+        value = json.loads(capsys.readouterr().out)
+        assert (value["verdict"], value["signed"], value["evidence"]) == ("NO-GO", False, None)
+        [finding] = value["findings"]
+        assert finding["code"] == "evidence.not-written"
+        assert "NotADirectoryError" not in finding["message"]
+        assert (place.folder / "out/fleet.json").read_bytes() == before
+
+        assert place.merge(*shards) == 11
+        said = capsys.readouterr().out
+        assert "NO-GO (exit 11)" in said
+        assert "evidence  none" in said
+        assert "verify " not in said
+
+    def test_a_go_whose_evidence_could_not_be_finished_is_sealed_as_no_go(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(ending: Ending) -> None:
+            if ending.is_go:
+                raise AdapterError("the disk is full", hint="make room")
+
+        monkeypatch.setattr(Ending, "name", full)
+        assert place.merge(place.run("eu"), place.run("us"), "--report", "out/fleet.json") == 11
+        assert place.report()["problems"] == [
+            {"reason": "evidence.not-written", "message": "the disk is full; make room"}
+        ]
+        assert main(["verify", str(place.merged)]) == 0
+        assert place.admit(place.merged) == 1
+        assert (place.folder / "out/fleet.json").read_bytes() == (place.merged / REPORT_FILE).read_bytes()
+
+    @pytest.mark.parametrize("signals", [1, 2])
+    def test_interrupted_while_the_bundle_gets_its_name_it_is_no_go(
+        self, place: Place, signals: int, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        """Nobody else has it. Who asks twice waits for no other evidence."""
+        real = Ending.name
+
+        def interrupted(ending: Ending) -> None:
+            real(ending)
+            if ending.is_go:
+                for _ in range(signals):
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(Ending, "name", interrupted)
+        assert place.merge(place.run("eu"), place.run("us"), "--report", "out/fleet.json") == 11
+
+        assert "[run.interrupted]" in capsys.readouterr().out
+        assert place.admit(place.merged) != 0
+        if signals == 1:
+            assert place.codes() == {"run.interrupted"}
+            assert main(["verify", str(place.merged)]) == 0
+        else:
+            assert list(place.merged.iterdir()) == []
+            assert not (place.folder / "out/fleet.json").exists()
 
     @pytest.mark.parametrize(
         "argv",
@@ -286,15 +349,65 @@ class TestLoggedAndStored:
         assert main(["verify", str(kept.merged)]) == 1
         assert kept.admit(kept.merged) == 1
 
-    @pytest.mark.parametrize("blocked", ["var/cutover/log", "evidence", "evidence/latest.json/x"])
-    def test_what_they_do_not_take_leaves_no_bundle(self, kept: Place, blocked: str) -> None:
+    def stored_is_valid(self) -> bool:
+        """Whether the store is, and has all that the log names."""
+        return main(["evidence", "verify", "--store", "evidence", "--log", "var/cutover/log"]) == 0
+
+    @pytest.mark.parametrize("blocked", ["var/cutover/log", "evidence"])
+    def test_what_cannot_be_opened_leaves_nothing(self, kept: Place, blocked: str) -> None:
         path = kept.folder / blocked
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
 
         assert kept.merge(kept.run("eu"), kept.run("us")) == 2
-        assert not list(kept.folder.glob(f"var/cutover/runs/*/{BUNDLE_FILE}"))
+        assert not (kept.folder / "var/cutover/runs").exists()
+
+    @pytest.mark.parametrize("blocked", ["evidence/history", "evidence/latest.json/x"])
+    def test_a_store_that_takes_nothing_is_no_go_and_says_so(
+        self, kept: Place, blocked: str, capsys: Capture
+    ) -> None:
+        path = kept.folder / blocked
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+
+        assert kept.merge(kept.run("eu"), kept.run("us")) == 11
+        assert "[evidence.not-stored]" in capsys.readouterr().out
+        assert kept.codes() == {"evidence.not-stored"}
+        assert main(["verify", str(kept.merged)]) == 0
+        assert kept.admit(kept.merged) == 1
         assert not list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}"))
+
+    def test_what_the_log_names_and_the_store_did_not_take_completes_it(
+        self, kept: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def down(*_: object) -> None:
+            raise StoreUnavailableError("no answer")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(keeping, "put_object", down)
+            assert kept.merge(kept.run("eu"), kept.run("us")) == 11
+        assert main(["evidence", "put", str(kept.merged), "--store", "evidence"]) == 0
+        assert main(["evidence", "index", "--store", "evidence"]) == 0
+        assert self.stored_is_valid()
+
+    @pytest.mark.parametrize("shards", [("eu", "us"), ("eu",)])
+    def test_a_log_that_goes_away_is_no_go_and_says_so(
+        self, kept: Place, shards: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        """It needs no proof then, here and in the store; whatever the shards came to."""
+
+        def away(*_: object) -> None:
+            raise StoreUnavailableError("no answer")
+
+        monkeypatch.setattr(RunLog, "prove", away)
+        assert kept.merge(*map(kept.run, shards)) == 11
+
+        assert "[log.unavailable] no answer" in capsys.readouterr().out
+        assert "log.unavailable" in kept.codes()
+        assert sorted(p.name for p in kept.merged.iterdir()) == [BUNDLE_FILE, REPORT_FILE]
+        assert main(["verify", str(kept.merged)]) == 0
+        assert kept.admit(kept.merged) == 1
+        assert main(["evidence", "verify", "--store", "evidence"]) == 0
 
     @pytest.mark.parametrize("name", ["put_object", "index_runs"])
     def test_a_store_that_goes_away_is_told(
@@ -316,12 +429,12 @@ class TestLoggedAndStored:
         monkeypatch.setattr(keeping, name, then_down)
         code = kept.merge(kept.run("eu"), kept.run("us"))
 
-        said = capsys.readouterr().err
+        said = capsys.readouterr()
         stands = name == "index_runs"
-        assert code == (0 if stands else 2)
-        assert ("has all of it" in said, "MAY HOLD A GO" in said) == (stands, not stands)
+        assert code == (0 if stands else 11)
+        assert ("has all of it" in said.err, "MAY HOLD A GO" in said.out) == (stands, not stands)
         assert bool(list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}")))
-        assert bool(list(kept.merged.glob(BUNDLE_FILE))) is stands
+        assert ("evidence.not-stored" in kept.codes()) is not stands
 
     def test_of_what_is_no_go_the_bundle_has_its_name_before_the_store_is_asked(
         self, kept: Place, monkeypatch: pytest.MonkeyPatch
@@ -340,28 +453,43 @@ class TestLoggedAndStored:
         assert main(["verify", str(kept.merged)]) == 0
 
     @pytest.mark.parametrize(("when", "stands"), [("log", False), ("store", True)])
-    def test_interrupted_until_the_log_has_it_it_is_none(
+    def test_interrupted_until_the_log_has_it_a_go_is_none(
         self, kept: Place, when: str, stands: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Later it is too late: a GO that the store has must not be missing here."""
-        where, name = {"log": (RunLog, "prove"), "store": (keeping, "index_runs")}[when]
+        self.interrupt(*{"log": (RunLog, "prove"), "store": (keeping, "index_runs")}[when], monkeypatch)
+
+        assert kept.merge(kept.run("eu"), kept.run("us")) == (0 if stands else 11)
+        assert kept.codes() == (set() if stands else {"run.interrupted"})
+        assert main(["verify", str(kept.merged)]) == 0
+        assert (kept.admit(kept.merged) == 0) is stands
+        assert not (kept.merged / UNFINISHED_FILE).exists()
+        assert self.stored_is_valid()
+
+    def test_interrupted_a_no_go_is_stored_and_takes_an_older_go_back(
+        self, kept: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shards = [kept.run("eu"), kept.run("us")]
+        assert kept.merge(*shards) == 0
+        assert kept.admit(*kept.folder.glob("evidence/history/*")) == 0
+        self.interrupt(RunLog, "prove", monkeypatch)
+
+        assert kept.merge(shards[0]) == 11
+        assert kept.codes() == {"shard.missing"}
+        assert len(list(kept.folder.glob("evidence/history/*"))) == 2
+        assert kept.admit(*kept.folder.glob("evidence/history/*")) == 1
+        assert self.stored_is_valid()
+
+    def interrupt(self, where: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One Ctrl-C before that is done."""
         real = getattr(where, name)
 
         def interrupted(*arguments: Any) -> Any:
+            monkeypatch.setattr(where, name, real)
             os.kill(os.getpid(), signal.SIGINT)
             return real(*arguments)
 
         monkeypatch.setattr(where, name, interrupted)
-        shards = [kept.run("eu"), kept.run("us")]
-        try:
-            code = kept.merge(*shards)
-        except KeyboardInterrupt:
-            code = 130
-
-        assert (code == 0) is stands
-        assert bool(list(kept.folder.glob(f"evidence/history/*/{BUNDLE_FILE}"))) is stands
-        assert (kept.merged / BUNDLE_FILE).exists() is stands
-        assert not (kept.merged / UNFINISHED_FILE).exists()
 
     def test_a_warning_that_nobody_takes_takes_nothing_back(
         self, kept: Place, monkeypatch: pytest.MonkeyPatch

@@ -21,8 +21,9 @@ from pytest_cutover.evidence.fleet import (
 from pytest_cutover.evidence.fleet_verify import verify_shards
 from pytest_cutover.evidence.report import read_report
 from pytest_cutover.evidence.verify import verify_bundle
-from pytest_cutover.fleet import ShardEvidence
-from pytest_cutover.model import Verdict
+from pytest_cutover.fleet import TOLD, ShardEvidence
+from pytest_cutover.model import ExitCode, Problem, Verdict
+from pytest_cutover.reasons import Reason
 from tests.unit.evidence.fleets import (
     MERGED_AT,
     SHARDS,
@@ -182,6 +183,35 @@ class TestTheReport:
         assert [s["shard"] for s in json.loads(report)["shards"]] == list(SHARDS)
         assert sum(line.startswith(b'{"source"') for line in report.splitlines()) == 3
 
+    def test_says_what_went_wrong_with_the_merge_only_where_something_did(self):
+        told = fleet(problems=(Problem(Reason.EVIDENCE_NOT_STORED, "no \udcffanswer"),))
+        report = build_fleet_report(told, policy(), decided(told), signed=True)
+
+        assert read_fleet_report(report).fleet == told
+        assert tuple(json.loads(report)) == (*tuple(json.loads(sealed_fleet()[1]))[:-1], "problems", "shards")
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b'{"reason":"log.unavailable","message":"away"}', b""),
+            (b'"log.unavailable","message"', b'"log.gone","message"'),
+            (b'"log.unavailable","message"', b'"key.missing","message"'),
+            (b'"log.unavailable","message"', b'["log.unavailable"],"message"'),
+            (b'"message":"away"', b'"message":7'),
+            (b'"message":"away"', b'"message":"away","where":null'),
+            (b'{"reason":"log.unavailable","message":"away"}', b'"log.unavailable"'),
+            (b'[\n{"reason":"log.unavailable","message":"away"}]', b'{"reason":"log.unavailable"}'),
+        ],
+    )
+    def test_that_says_something_else_where_problems_are_is_refused(self, old, new):
+        _, report = sealed_fleet(fleet(problems=(Problem(Reason.LOG_UNAVAILABLE, "away"),)))
+        before, after = report.rsplit(b'"problems":[\n{"reason"', 1)
+        told = b'"problems":[\n{"reason"' + after
+        assert old in told
+
+        with pytest.raises(EvidenceError, match="malformed"):
+            read_fleet_report(before + told.replace(old, new, 1))
+
     def test_is_not_the_report_of_a_run_nor_the_other_way_round(self):
         _, report = sealed_fleet()
         with pytest.raises(EvidenceError, match="expected a report"):
@@ -241,6 +271,21 @@ class TestVerify:
         merged = fleet(fleet().shards[:2])
         said = replace(decided(), findings=())
         out = seal_fleet(merged, policy(), said, policy_envelope=POLICY_ENVELOPE, signer=KEY)
+
+        assert "decision.disagrees" in problems(out.bundle, out.report)
+
+    @pytest.mark.parametrize("reason", TOLD, ids=lambda r: r.code)
+    def test_what_went_wrong_with_a_merge_is_no_go_and_decided_again(self, reason):
+        found = verify_bundle(*sealed_fleet(fleet(problems=(Problem(reason, "so it is"),))), ANCHOR)
+
+        assert found.is_valid
+        assert found.decision is not None
+        assert (found.decision.verdict, found.decision.exit_code) == (Verdict.NO_GO, ExitCode.UNPROVEN)
+        assert found.decision.findings == ({"code": reason.code},)
+
+    def test_a_go_that_is_said_in_spite_of_it_is_found(self):
+        told = fleet(problems=(Problem(Reason.LOG_UNAVAILABLE, "away"),))
+        out = seal_fleet(told, policy(), decided(), policy_envelope=POLICY_ENVELOPE, signer=KEY)
 
         assert "decision.disagrees" in problems(out.bundle, out.report)
 
