@@ -18,6 +18,7 @@ import pytest
 
 from pytest_cutover.cli import main
 from pytest_cutover.errors import AdapterError
+from pytest_cutover.evidence.fleet import seal_fleet
 from pytest_cutover.evidence.inclusion import PROOF_FILE
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
 from pytest_cutover.files import write_atomic
@@ -29,6 +30,7 @@ from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import StoreUnavailableError
 from pytest_cutover.policy.load import load_policy
 from pytest_cutover.policy.signature import sign_policy
+from pytest_cutover.run import merging
 from pytest_cutover.run.ending import Ending
 from pytest_cutover.run.logged import RunLog
 from pytest_cutover.store import keeping
@@ -224,6 +226,22 @@ class TestMerge:
         assert not (place.merged / BUNDLE_FILE).exists()
         assert place.admit() == 1
 
+    def test_interrupted_without_a_key_it_is_no_go_too(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*arguments: Any, **named: Any) -> Any:
+            patched.undo()
+            os.kill(os.getpid(), signal.SIGINT)
+            return seal_fleet(*arguments, **named)
+
+        shards = [place.run("eu"), place.run("us")]
+        monkeypatch.setenv("CUTOVER_KEY", "")
+        with monkeypatch.context() as patched:
+            patched.setattr(merging, "seal_fleet", interrupted)
+            assert place.merge(*shards) == 11
+
+        assert "run.interrupted" in place.codes()
+
     def test_a_copy_of_the_report_is_put_where_it_is_asked_for(self, place: Place) -> None:
         assert place.merge(place.run("eu"), place.run("us"), "--report", "out/fleet.json") == 0
         assert (place.folder / "out/fleet.json").read_bytes() == (place.merged / REPORT_FILE).read_bytes()
@@ -390,9 +408,15 @@ class TestLoggedAndStored:
         assert main(["evidence", "index", "--store", "evidence"]) == 0
         assert self.stored_is_valid()
 
-    @pytest.mark.parametrize("shards", [("eu", "us"), ("eu",)])
+    @pytest.mark.parametrize(("latency", "shards", "code"), [("0.2", 2, 11), ("0.2", 1, 11), ("9", 2, 10)])
     def test_a_log_that_goes_away_is_no_go_and_says_so(
-        self, kept: Place, shards: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+        self,
+        kept: Place,
+        latency: str,
+        shards: int,
+        code: int,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: Capture,
     ) -> None:
         """It needs no proof then, here and in the store; whatever the shards came to."""
 
@@ -400,7 +424,8 @@ class TestLoggedAndStored:
             raise StoreUnavailableError("no answer")
 
         monkeypatch.setattr(RunLog, "prove", away)
-        assert kept.merge(*map(kept.run, shards)) == 11
+        runs = [kept.run("eu", latency=latency), kept.run("us")]
+        assert kept.merge(*runs[:shards]) == code
 
         assert "[log.unavailable] no answer" in capsys.readouterr().out
         assert "log.unavailable" in kept.codes()
