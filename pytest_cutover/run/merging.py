@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -154,8 +153,6 @@ def _files(merge: Merge, ending: Ending, signer: Signer | None) -> bytes:
     sealed = seal_fleet(
         merge.fleet, merge.policy, ending.decision, policy_envelope=merge.policy_envelope, signer=signer
     )
-    with suppress(FileNotFoundError, NotADirectoryError):
-        (merge.folder / PROOF_FILE).unlink()  # of the one before, where this one takes its place
     for path in (merge.folder / REPORT_FILE, *merge.copies):
         write_atomic(path, sealed.report)
     if sealed.bundle is None:
