@@ -41,7 +41,15 @@ def run(options: Namespace) -> int:
         until = None if retain_for is None else datetime.now(UTC) + retain_for
         done.append(put_run(store, folder, until=until))
     if options.json:
-        runs = [{"run_id": p.document.run_id, "files": len(p.objects), "latest": p.is_latest} for p in done]
+        runs = [
+            {
+                "run_id": p.document.run_id,
+                "files": len(p.objects),
+                "latest": p.is_latest,
+                "lost": list(p.lost),
+            }
+            for p in done
+        ]
         print(json.dumps({"store": store.where, "runs": runs}, indent=1))
     else:
         _evidence.show(_lines(done, store.where, retain_for))
@@ -52,6 +60,8 @@ def _lines(done: list[Put], where: str, retain_for: timedelta | None) -> Iterato
     for each in done:
         latest = ", the latest" if each.is_latest else ""
         yield f"put  {each.document.run_id}  {_store.counted(len(each.objects), 'file')}{latest}"
+        for name in each.lost:
+            yield f"     without {name}, which is not what was attached any more"
     if retain_for is not None:
         yield f"retained for {_policy_place.words(retain_for)}, as the policy says"
     yield f"{_store.counted(len(done), 'run')} in {where}; cutover evidence index brings the index up to date"

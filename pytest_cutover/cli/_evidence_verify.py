@@ -78,7 +78,7 @@ def _lines(where: str, found: Checked, now: datetime) -> Iterator[str]:
         locked = found.index.locked(now)
         yield f"index    of {rfc3339(found.index.at)}, {locked} of {len(found.index.objects)} files locked"
     for run_id in found.unfinished[:SHOWN]:
-        yield f"not whole {run_id}, whose writer was killed or is at it: it proves nothing"
+        yield f"not whole {run_id}, whose writer was killed or is at it: it admits nothing"
     if found.unfinished:
         yield "         cutover evidence put completes those whose folder still has its bundle, by its name"
     if found.logged is not None:

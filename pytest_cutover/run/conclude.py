@@ -41,6 +41,8 @@ class Conclusion:
     record: RunRecord
     lines: Sequence[bytes]
     sealed: bool = False
+    is_told: bool = True
+    """Whether the journal says why; else no evidence can stand behind the decision."""
     kept: tuple[tuple[str, str], ...] = ()
     """Where else the evidence is, for people: `log` and `store`, and where there."""
 
@@ -86,8 +88,10 @@ def seal(conclusion: Conclusion, context: RunContext, came: Sequence[str] = ()) 
     """Write report and bundle, put it into log and store, and give the bundle its name last; what fails is NO-GO.
 
     `came`: signals that came so far. A GO during whose writing one came is taken back, and its NO-GO sealed in its place;
-    one that comes while the evidence is stored comes too late.
+    one that comes while the evidence is stored comes too late. What the journal does not tell is not sealed.
     """
+    if not conclusion.is_told:
+        return conclusion
     try:
         return replace(conclusion, sealed=True, kept=_write(conclusion, context, came))
     except _NotTakenError as exc:
@@ -134,7 +138,7 @@ def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> 
     ending = Ending(context.run_dir, conclusion.decision)
     if context.store is not None:
         return (*kept, *_keep(ending, context, context.store, context.signer, bundle))
-    ending.keep(bundle, current(context.signer), None)
+    ending.name()
     _stop_if(came, conclusion.decision, context)
     return kept
 
@@ -192,7 +196,7 @@ def _keep(
 
     What the store does not take is NO-GO, sealed again and saying so.
     """
-    from pytest_cutover.store.keeping import NotKeptError
+    from pytest_cutover.store.keeping import NotKeptError, NotWholeError
 
     keeping = Keeping(store, context.policy.environment, context.anchor, context.retain_for)
     try:
@@ -200,9 +204,13 @@ def _keep(
     except NotKeptError as exc:
         if isinstance(exc.__cause__, KeyboardInterrupt):
             raise KeyboardInterrupt(str(exc)) from exc
-        raise _NotTakenError(Reason.EVIDENCE_NOT_STORED, str(exc), replace(context, store=None)) from exc
+        without = context if isinstance(exc, NotWholeError) else replace(context, store=None)
+        raise _NotTakenError(Reason.EVIDENCE_NOT_STORED, str(exc), without) from exc
     kept = ("store", store.where.removeprefix(f"{context.rootdir}/"))
-    return (kept,) if warning is None else (kept, ("warning", warning))
+    if warning is None:
+        return (kept,)
+    # Of a GO the store has all; of anything else perhaps nothing.
+    return (kept, ("warning", warning)) if ending.is_go else (("warning", warning),)
 
 
 def add_problem(context: RunContext, reason: Reason, message: str) -> Conclusion:
@@ -242,7 +250,7 @@ def unsealed(
         exit_code=ExitCode.NO_GO if red else ExitCode.UNPROVEN,
         findings=(Finding(reason, message, remedy=remedy), *old.findings),
     )
-    return replace(conclusion, decision=decision, sealed=False)
+    return replace(conclusion, decision=decision, sealed=False, is_told=False)
 
 
 def report_path(pattern: str, at: datetime) -> Path:

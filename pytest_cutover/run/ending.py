@@ -64,16 +64,12 @@ class Ending:
         if self.is_go:
             move_atomic(self.folder / UNFINISHED_FILE, self.folder / BUNDLE_FILE)
 
-    def keep(self, bundle: bytes, signer: EnvelopeSigner, keeping: Keeping | None) -> str | None:
-        """Put the evidence into its store, if it has one, and give the bundle its name; what failed after that.
+    def keep(self, bundle: bytes, signer: EnvelopeSigner, keeping: Keeping) -> str | None:
+        """Put the evidence into its store, and give the bundle its name; what failed though the decision stands.
 
         Raises:
             NotKeptError: the store did not take it; a GO counts nowhere, or the message says where it may.
-            CutoverError: the bundle cannot be given its name, and there is no store.
         """
-        if keeping is None:
-            self.name()
-            return None
         from pytest_cutover.store.keeping import keep_run  # many runs have no store
         from pytest_cutover.store.putting import read_set
 

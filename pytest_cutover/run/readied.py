@@ -70,8 +70,12 @@ def _found(context: RunContext) -> None:
         journal.end(status=5, exit_status=None, nonce=first.nonce)
         journal.close()
         sealed = seal(judge(first), first)
-        if not any(what == "store" for what, _ in sealed.kept):
-            raise EvidenceError(sealed.decision.findings[0].message)
+        kept = dict(sealed.kept)
+        if "store" not in kept:
+            # The log may have it: from its folder it can be put.
+            context.run_dir.parent.mkdir(parents=True, exist_ok=True)
+            first.run_dir.rename(context.run_dir.parent / run_id)
+            raise EvidenceError(kept.get("warning", sealed.decision.findings[0].message))
 
 
 def _is_drilled(context: RunContext, store: ObjectStore) -> bool:

@@ -20,7 +20,6 @@ from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
 from pytest_cutover.evidence.verify import signed_decision
 from pytest_cutover.model import rfc3339
 from pytest_cutover.objects.protocol import ObjectMissingError
-from pytest_cutover.reasons import Reason
 from pytest_cutover.store.document import build_document, read_document
 from pytest_cutover.store.index import Index, Indexed, read_index, signed_index
 from pytest_cutover.store.layout import (
@@ -40,7 +39,7 @@ from pytest_cutover.store.layout import (
 from pytest_cutover.store.reading import read_each, read_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from pytest_cutover.evidence.verify import Verification
@@ -82,7 +81,7 @@ class Checked:
     """Decisions of the store that the log holds; None: no log was asked."""
     anchor: Anchor
     unfinished: tuple[str, ...] = ()
-    """Runs that are not whole and that the index does not name: their writers were killed, or are writing. They prove nothing."""
+    """Runs that are not whole and that the index does not name: their writers were killed, or are writing. They admit nothing."""
 
     @property
     def is_valid(self) -> bool:
@@ -166,12 +165,13 @@ class _Check:
                 *by_run(entry.key for entry in index.objects),
                 *(each.run_id for each in index.collected),
             }
-        for run_id, reads in read_runs(
-            self._store, {r: found[r] for r in found.keys() & known - runs.keys()}
-        ):
+        rest = found.keys() - runs.keys()
+        no_gos = dict(self._no_gos(sorted(r for r in rest - known if BUNDLE_FILE in found[r])))
+        self._refused = set(no_gos.values())
+        # No writer leaves the bundle of a GO without its document: somebody took that away, or put this here.
+        unfinished = sorted(r for r in rest - known if r in no_gos or BUNDLE_FILE not in found[r])
+        for run_id, reads in read_runs(self._store, {r: found[r] for r in sorted(rest - {*unfinished})}):
             self.run(run_id, reads)
-        unfinished = sorted(found.keys() - runs.keys() - known)
-        self._refused = set(self._no_gos(run_id for run_id in unfinished if BUNDLE_FILE in found[run_id]))
         if index is not None:
             self._compare(index)
         logged = None if self._wanted.log is None else self._logged(self._wanted.log, index)
@@ -186,14 +186,15 @@ class _Check:
             tuple(unfinished),
         )
 
-    def _no_gos(self, runs: Iterable[str]) -> Iterator[str]:
-        """The SHA-256 of those bundles that say NO-GO, as a trusted key has signed: they need nothing else to say it."""
-        for read in read_each(self._store, (key_of(run_id, BUNDLE_FILE) for run_id in runs)):
+    def _no_gos(self, runs: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """The runs whose bundle says NO-GO, as a trusted key has signed, and its SHA-256: it needs nothing else to say it."""
+        reads = read_each(self._store, (key_of(run_id, BUNDLE_FILE) for run_id in runs))
+        for run_id, read in zip(runs, reads, strict=True):
             with suppress(EvidenceError):
                 bundle, _ = read()
                 decision = signed_decision(bundle, self._anchor)
                 if decision is not None and not decision.is_go:
-                    yield hashlib.sha256(bundle).hexdigest()
+                    yield run_id, hashlib.sha256(bundle).hexdigest()
 
     def _find(self, code: ProblemCode, where: str, message: str) -> None:
         if (code, where) not in self._named:
@@ -329,9 +330,9 @@ class _Check:
 
     def _sections(self, run_id: str, document: EvidenceDocument, found: Verification) -> None:
         key = key_of(run_id, DOCUMENT)
-        told = any(f.get("code") == Reason.SECTION_MISSING.code for f in _findings(found))
-        # A NO-GO that says so itself admits nothing; the sections of a merge are those of its shards.
-        own = () if found.report is None or told else found.report.policy.sections
+        is_go = found.decision is not None and found.decision.is_go
+        # A NO-GO admits nothing, with or without; the sections of a merge are those of its shards.
+        own = found.report.policy.sections if found.report is not None and is_go else ()
         asked = () if found.fleet is not None else self._wanted.sections
         for name in dict.fromkeys((*own, *asked)):
             if not document.sections.get(name):

@@ -29,7 +29,7 @@ from pytest_cutover.record import fold
 from pytest_cutover.store.layout import ATTACHMENTS, BUNDLE_FILE, PROOF_FILE, REPORT_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from pytest_cutover.evidence.claims import DecisionClaims
@@ -97,10 +97,11 @@ class EvidenceDocument:
 
 
 def build_document(files: Mapping[str, bytes]) -> bytes:
-    """The document of a run, from the files of its set by name.
+    """The document of a run, from the files of its set by name; see `without_lost`.
 
     Raises:
-        EvidenceError: there is no signed decision among them, they cannot be read, or an attachment is missing.
+        EvidenceError: there is no signed decision among them, they cannot be read, or an attachment is another one, or
+            that of a GO is missing.
     """
     decision = claimed_decision(files)
     if not is_name(decision.run_id):
@@ -108,11 +109,11 @@ def build_document(files: Mapping[str, bytes]) -> bytes:
             f"expected a run's id of letters, digits, `.`, `_` and `-`, got {decision.run_id!r:.100}"
         )
     attached = tuple(attachments_of(files))
-    for gate, fields in attached:
-        name = f"{ATTACHMENTS}{fields['file']}"
-        if hashlib.sha256(files.get(name, b"")).hexdigest() != fields["sha256"]:
+    for name, gate in _lost(files, attached).items():
+        if name in files or decision.exit_code is ExitCode.GO:
             state = "another one" if name in files else "missing"
-            raise EvidenceError(f"expected the attachment {fields['file']} of gate {gate}, it is {state}")
+            file = name.removeprefix(ATTACHMENTS)
+            raise EvidenceError(f"expected the attachment {file} of gate {gate}, it is {state}")
     head = {
         "format": FORMAT,
         "kind": KIND,
@@ -132,6 +133,31 @@ def build_document(files: Mapping[str, bytes]) -> bytes:
     lines = [b"%s:%s" % (encode(name), encode(value)) for name, value in head.items()]
     lines.append(b'"sections":{%s}' % b",".join(_sections(files, attached)))
     return b"{" + b",\n".join(lines) + b"}\n"
+
+
+def without_lost(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The set of a run as it can be stored, and the names of the attachments that it lost.
+
+    A NO-GO may take back a GO, so it is stored without what is missing or was changed since the gate attached it. Of a GO
+    nothing is left out.
+
+    Raises:
+        EvidenceError: there is no signed decision among the files, or they cannot be read.
+    """
+    if claimed_decision(files).exit_code is ExitCode.GO:
+        return dict(files), ()
+    lost = tuple(_lost(files, attachments_of(files)))
+    return {name: data for name, data in files.items() if name not in lost}, lost
+
+
+def _lost(files: Mapping[str, bytes], attached: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
+    """The attachments that are not what the report says, by name, and whose they are."""
+    found = {}
+    for gate, fields in attached:
+        name = f"{ATTACHMENTS}{fields['file']}"
+        if hashlib.sha256(files.get(name, b"")).hexdigest() != fields["sha256"]:
+            found[name] = gate
+    return found
 
 
 def claimed_decision(files: Mapping[str, bytes]) -> DecisionClaims:
@@ -183,7 +209,9 @@ def _sections(
             b'{"gate":%s,"file":%s,"content":%s}' % (encode(gate), encode(fields["file"]), content)
             for gate, fields in attached
             if fields.get("media_type") == SECTION_TYPE and fields.get("name") == name
-            for content in [_content(files[f"{ATTACHMENTS}{fields['file']}"])]
+            for data in [files.get(f"{ATTACHMENTS}{fields['file']}")]
+            if data is not None
+            for content in [_content(data)]
         ]
         if parts:
             yield b"%s:[%s]" % (encode(name), b",\n".join(parts))

@@ -25,8 +25,9 @@ from pytest_cutover.model import parse_rfc3339, rfc3339
 from pytest_cutover.objects.place import absolute
 from pytest_cutover.store.checking import Wanted, check_store
 from pytest_cutover.store.index import ROLES, environments_in
-from pytest_cutover.store.layout import HISTORY
+from pytest_cutover.store.layout import HISTORY, INDEX, INDEX_SIGNATURE, LATEST
 from pytest_cutover.store.reading import read_each
+from pytest_cutover.store.settling import is_at_work, settled
 from pytest_cutover.store.transfer import THREADS, restore
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pytest_cutover.evidence.envelope import EnvelopeSigner
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.store.checking import Checked
     from pytest_cutover.store.index import Index
     from pytest_cutover.store.transfer import Transfer
 
@@ -139,10 +141,12 @@ def run_drill(
     clock: Callable[[], datetime],
     threads: int = THREADS,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Drill:
     """Restore `store` into the empty `folder`, verify all of it there, and measure.
 
-    Without `before` the signed index that was restored says what existed; without that nothing does, and the drill fails.
+    What is put or taken away meanwhile is restored again, as the files of two moments do not fit together; that takes
+    its time, too. Without `before` the signed index that was restored says what existed; without that nothing does, and the drill fails.
 
     Raises:
         EvidenceError: the folder is not empty.
@@ -153,8 +157,17 @@ def run_drill(
             f"expected an empty folder, {folder.where} holds files", hint="drill into a new one"
         )
     started_at, began = clock(), time.monotonic()
-    moved = restore(store, folder, threads=threads, progress=progress)
-    checked = check_store(folder, anchor, started_at, wanted or Wanted())
+
+    def look() -> tuple[Transfer, Checked]:
+        restored = {*folder.keys()}
+        for key in restored and (restored - {*store.keys()}) | {LATEST, INDEX, INDEX_SIGNATURE}:
+            folder.delete(key)  # of the look before: what was taken away since, and what moves
+        moved = restore(store, folder, threads=threads, progress=progress)
+        return moved, check_store(folder, anchor, clock(), wanted or Wanted())
+
+    moved, checked = settled(
+        store, look, lambda seen: bool(seen[0].problems) or is_at_work(seen[1]), sleep=sleep
+    )
     rto_s = Decimal(f"{time.monotonic() - began:.3f}")
     finished_at = clock()
     before = before or _indexed(checked.index)

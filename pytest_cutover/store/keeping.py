@@ -24,6 +24,10 @@ class NotKeptError(AdapterError):
     """A run is not in the store; if it is not known whether its GO is, the message says so."""
 
 
+class NotWholeError(NotKeptError):
+    """A GO lacks something that its report names; there is nothing wrong with the store."""
+
+
 def keep_run(
     store: ObjectStore,
     files: dict[str, bytes],
@@ -41,15 +45,16 @@ def keep_run(
     failed is the answer. Any other stands whatever fails: it may have taken back a GO, and is never taken out.
 
     Raises:
-        NotKeptError: the GO is not there, for whatever reason: that is its cause; or the run is not whole.
+        NotKeptError: the GO is not there, for whatever reason: that is its cause. Before anything was sent, as the run is
+            not whole: NotWholeError.
     """
     was_sent = was_put = False
     try:
         run = RunSet.of(files)
     except EvidenceError as exc:
-        raise NotKeptError(str(exc)) from exc
+        raise NotWholeError(str(exc)) from exc
     try:
-        if until is not None or isinstance(store, S3Objects):
+        if run.is_go and (until is not None or isinstance(store, S3Objects)):
             # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
             index_before(store, anchor, [environment], datetime.now(UTC))
         refuse_another(store, run)
@@ -74,6 +79,8 @@ def keep_run(
                 f"; {store.where} MAY HOLD A GO of this run, which counts there until a newer run is stored"
             )
         raise NotKeptError(why) from exc
+    if run.lost:
+        return f"{store.where} has it without {', '.join(run.lost)}, which is not what was attached any more"
     return None
 
 

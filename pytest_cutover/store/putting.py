@@ -7,7 +7,7 @@ same again changes nothing.
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -23,11 +23,12 @@ from pytest_cutover.objects.protocol import (
     ObjectMissingError,
 )
 from pytest_cutover.objects.s3 import S3Objects
-from pytest_cutover.store.document import attachments_of, build_document, read_document
+from pytest_cutover.store.document import attachments_of, build_document, read_document, without_lost
 from pytest_cutover.store.layout import (
     ATTACHMENTS,
     BUNDLE_FILE,
     DOCUMENT,
+    INDEX_LOCK,
     INDEX_SIGNATURE,
     LATEST,
     PROOF_FILE,
@@ -37,7 +38,7 @@ from pytest_cutover.store.layout import (
 from pytest_cutover.store.reading import documents_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -55,6 +56,8 @@ class Put:
     document: EvidenceDocument
     objects: tuple[Held, ...]
     is_latest: bool
+    lost: tuple[str, ...] = ()
+    """Attachments of a NO-GO that were not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class RunSet:
     document: EvidenceDocument
     objects: dict[str, bytes]
     """By key; the document is one of them."""
+    lost: tuple[str, ...] = ()
+    """Attachments that a NO-GO is stored without."""
 
     @classmethod
     def of(cls, files: dict[str, bytes]) -> RunSet:
@@ -72,10 +77,11 @@ class RunSet:
         Raises:
             EvidenceError: the run is not signed or not whole.
         """
-        data = build_document(files)
+        whole, lost = without_lost(files)
+        data = build_document(whole)
         document = read_document(data, DOCUMENT)
-        named = files | {DOCUMENT: data}
-        return cls(document, {key_of(document.run_id, name): each for name, each in named.items()})
+        named = whole | {DOCUMENT: data}
+        return cls(document, {key_of(document.run_id, name): each for name, each in named.items()}, lost)
 
     def key(self, name: str) -> str:
         return key_of(self.document.run_id, name)
@@ -124,7 +130,8 @@ def put_set(store: ObjectStore, files: dict[str, bytes], *, until: datetime | No
     run = RunSet.of(files)
     refuse_another(store, run)
     held = tuple(put_object(store, run, key, until) for key in run.order)
-    return Put(run.document, held, move_latest(store, run.document, run.objects[run.key(DOCUMENT)]))
+    is_latest = move_latest(store, run.document, run.objects[run.key(DOCUMENT)])
+    return Put(run.document, held, is_latest, run.lost)
 
 
 def refuse_another(store: ObjectStore, run: RunSet) -> None:
@@ -171,11 +178,25 @@ def take_out(
     WHOLE: it stays, and is retained `until` then where that was asked for: the index names it, or the store does not let
     it go, or (where it `was_put`) gives no answer any more. What others put there is not removed.
     """
-    try:
-        found = {key: store.read(key) for key in store.keys(run.key(""))}
-        is_indexed = _is_indexed(store, run.document.run_id)
-    except Exception:  # whatever it was: nothing was removed
-        return Left.WHOLE if was_put else Left.UNKNOWN
+    with ExitStack() as held:
+        try:
+            # Who makes the index meanwhile may have read what would be removed here, and would name it.
+            held.enter_context(store.exclusive(INDEX_LOCK))
+            found = {key: store.read(key) for key in store.keys(run.key(""))}
+            is_indexed = _is_indexed(store, run.document.run_id)
+        except Exception:  # whatever it was: nothing was removed
+            return Left.WHOLE if was_put else Left.UNKNOWN
+        return _take_out(store, run, found, until, is_indexed=is_indexed)
+
+
+def _take_out(
+    store: ObjectStore,
+    run: RunSet,
+    found: Mapping[str, tuple[bytes, Held]],
+    until: datetime | None,
+    *,
+    is_indexed: bool,
+) -> Left:
     there = {key: data for key, (data, _) in found.items()}
     if there.get(run.bundle) not in (None, run.objects[run.bundle]):
         return Left.NOTHING  # it is another run's

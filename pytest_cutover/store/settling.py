@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.problems import ProblemCode
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
+
+_Seen = TypeVar("_Seen")
 
 PAUSE_S = 1.0
 """A run is put and indexed in less, unless the store is large or far away."""
@@ -45,22 +47,41 @@ def check_settled(
     progress: Callable[[int, int], None] = lambda done, total: None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Checked:
-    """`check_store`, and again as long as it finds what a writer at work leaves, and the store goes on changing.
-
-    Never better than the last check: nothing that was found is taken back but by checking all of it again.
+    """`check_store`, as `settled` repeats it.
 
     Raises:
         StoreUnavailableError: the store cannot be read, so nothing is known.
     """
+    return settled(
+        store, lambda: check_store(store, anchor, clock(), wanted, progress=progress), is_at_work, sleep=sleep
+    )
+
+
+def is_at_work(found: Checked) -> bool:
+    """Whether something was found that a writer leaves between its first and its last write."""
+    return any(f.code in _AT_WORK for f in found.findings)
+
+
+def settled(
+    store: ObjectStore,
+    look: Callable[[], _Seen],
+    is_moving: Callable[[_Seen], bool],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> _Seen:
+    """What is seen of a store, and again as long as it looks as if somebody were at work, and the store goes on changing.
+
+    Never better than the last look: nothing that was found is taken back but by looking at all of it again.
+    """
     for attempt in range(ATTEMPTS):
         before = _state(store)
-        found = check_store(store, anchor, clock(), wanted, progress=progress)
-        if attempt == ATTEMPTS - 1 or not any(f.code in _AT_WORK for f in found.findings):
+        seen = look()
+        if attempt == ATTEMPTS - 1 or not is_moving(seen):
             break
         sleep(PAUSE_S)
         if _state(store) == before:
             break
-    return found
+    return seen
 
 
 def _state(store: ObjectStore) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial, partialmethod
@@ -132,6 +133,18 @@ class TestSeal:
         assert conclusion.sealed
         assert conclusion.decision.verdict is Verdict.GO
         assert sorted(f.name for f in context.run_dir.iterdir()) == [BUNDLE, "journal.jsonl", "report.json"]
+
+    def test_where_there_is_no_store_its_key_is_not_asked_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What went wrong with the ring behind the signature is none of the decision."""
+
+        def unreadable(_: object) -> None:
+            raise AdapterError("cannot read the ring")
+
+        monkeypatch.setattr("pytest_cutover.run.conclude.current", unreadable)
+
+        assert concluded(run_in(tmp_path)).decision.verdict is Verdict.GO
 
     def test_without_a_key_there_is_no_bundle(self, tmp_path: Path) -> None:
         """And an old one is not pretended."""
@@ -277,6 +290,26 @@ class TestAddProblem:
 class TestUnsealed:
     """When something breaks after the decision."""
 
+    def test_it_is_never_sealed(self, tmp_path: Path) -> None:
+        """The journal does not say why: whoever verified that would find another decision."""
+        context = run_in(tmp_path)
+        conclusion = seal(unsealed(judge(context), Reason.EVIDENCE_NOT_WRITTEN, "full"), context)
+
+        assert not conclusion.sealed
+        assert not (context.run_dir / BUNDLE).exists()
+
+    def test_nor_when_the_journal_takes_no_more_while_it_is_sealed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from pytest_cutover.run import conclude
+
+        context = run_in(tmp_path)
+        monkeypatch.setattr(conclude, "_tell", lambda *_: "full")
+        conclusion = seal(judge(context), context, ["SIGTERM"])
+
+        assert (conclusion.decision.exit_code, conclusion.sealed) == (ExitCode.UNPROVEN, False)
+        assert not (context.run_dir / BUNDLE).exists()
+
     def test_green_becomes_unproven(self, tmp_path: Path) -> None:
         """Never better than NO-GO."""
         conclusion = unsealed(judge(run_in(tmp_path)), Reason.RUN_INTERNAL_ERROR, "boom", remedy="again")
@@ -412,6 +445,84 @@ class TestStore:
         assert (conclusion.decision.exit_code, conclusion.sealed) == (ExitCode.NO_GO, True)
         assert conclusion.kept[-1][0] == "warning"
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    @pytest.mark.parametrize("retained", [False, True])
+    def test_a_no_go_is_stored_beside_an_index_that_does_not_verify(
+        self, tmp_path: Path, retained: bool
+    ) -> None:
+        """A GO must not be: it could not be taken out again."""
+        context = self.red(tmp_path)
+        context = replace(context, retain_for=timedelta(days=1) if retained else None)
+        assert context.store is not None
+        context.store.write("index.json.dsse", b"{}", expected=ABSENT)
+        conclusion = seal(judge(context), context)
+
+        assert (conclusion.decision.exit_code, conclusion.kept[-1][0]) == (ExitCode.NO_GO, "warning")
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    @pytest.mark.parametrize("color", ["red", "green"])
+    def test_one_whose_attachment_is_gone_is_stored_without_it(self, tmp_path: Path, color: str) -> None:
+        """A GO is sealed again as a NO-GO that says so: the store is there to take it."""
+        events = journals.clean_run()
+        if color == "red":
+            events[3]["measurements"][0]["value"] = "9"
+        attached = {
+            "name": "log",
+            "file": "0-log",
+            "sha256": "0" * 64,
+            "media_type": "text/plain",
+            "bytes": "1",
+        }
+        events[3]["attachments"] = [attached]
+        context = run_in(tmp_path, events, store=FolderObjects(tmp_path / "evidence"))
+        conclusion = seal(judge(context), context)
+
+        assert conclusion.decision.verdict is Verdict.NO_GO
+        assert ("evidence.not-stored" in codes(conclusion)) is (color == "green")
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+        assert "0-log" in dict(conclusion.kept)["warning"]
+
+    def test_where_somebody_else_makes_the_index_nothing_is_taken_out(
+        self, context: RunContext, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may name the run already: the index would miss what was removed, for good."""
+        from pytest_cutover.store import index, keeping
+
+        real = FolderObjects.exclusive
+        monkeypatch.setattr(FolderObjects, "exclusive", partialmethod(real, timeout_s=0.1))
+        other = FolderObjects(Path(context.store.where))  # type: ignore[union-attr]
+        real_put, held = keeping.put_object, ExitStack()
+
+        def then_locked(*arguments: Any) -> Any:
+            done = real_put(*arguments)
+            if arguments[2].endswith(BUNDLE):
+                held.enter_context(real(other, index.INDEX_LOCK))
+            return done
+
+        monkeypatch.setattr(keeping, "put_object", then_locked)
+        with held:
+            conclusion = seal(judge(context), context)
+
+        assert conclusion.decision.verdict is Verdict.GO
+        assert conclusion.kept[-1][0] == "warning"
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
+    def test_a_no_go_that_the_store_may_not_have_is_not_called_stored(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def away(*_: object) -> None:
+            raise StoreUnavailableError("no answer")
+
+        monkeypatch.setattr("pytest_cutover.store.keeping.put_object", away)
+        context = self.red(tmp_path)
+
+        assert [what for what, _ in seal(judge(context), context).kept] == ["warning"]
+
+    @staticmethod
+    def red(folder: Path) -> RunContext:
+        events = journals.clean_run()
+        events[3]["measurements"][0]["value"] = "9"
+        return run_in(folder, events, store=FolderObjects(folder / "evidence"))
 
     def test_one_that_cannot_be_sealed_leaves_what_is_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

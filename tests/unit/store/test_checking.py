@@ -143,6 +143,17 @@ class TestFiles:
 
         assert ("store.file-changed", f"{FIRST}/{name}") in codes(checked(store))
 
+    @pytest.mark.parametrize("left", [("bundle.intoto.jsonl",), ("bundle.intoto.jsonl", "report.json")])
+    def test_a_go_without_its_document_is_named(self, store, left):
+        """Its bundle goes last, and admits where the report is beside it: no writer that was killed left that."""
+        folder = run_at(5).write(Path(store.where) / f"history/{run_at(5).run_id}")
+        for name in files_at(5).keys() - {*left}:
+            (folder / name).unlink()
+
+        found = checked(store)
+        assert ("store.document-missing", f"history/{run_at(5).run_id}/evidence.json") in codes(found)
+        assert found.unfinished == ()
+
     def test_a_file_too_many_is_named(self, store):
         path(store, f"{FIRST}/attachments/more").write_bytes(b"x")
         path(store, "note.txt").write_bytes(b"x")
@@ -424,9 +435,12 @@ class TestLog:
         store.write(key, bundle, expected=ABSENT)
 
         found = checked(store, log)
-        assert found.unfinished == (run.run_id,)
-        missed = [] if signed_by is KEY else [("store.decision-missing", f"history/{run.run_id}")]
-        assert codes(found) == missed
+        if signed_by is KEY:
+            assert (found.unfinished, codes(found)) == ((run.run_id,), [])
+        else:
+            assert found.unfinished == ()
+            named = ("store.document-missing", f"history/{run.run_id}/evidence.json")
+            assert named in codes(found)
 
     def test_a_go_is_missed_that_is_not_whole(self, logged):
         """Its bundle goes last: somebody took the rest away."""
@@ -434,7 +448,8 @@ class TestLog:
         put_logged(store, log, run_at(3))
         path(store, f"history/{run_at(3).run_id}/evidence.json").unlink()
 
-        assert ("store.decision-missing", f"history/{run_at(3).run_id}") in codes(checked(store, log))
+        named = ("store.document-missing", f"history/{run_at(3).run_id}/evidence.json")
+        assert named in codes(checked(store, log))
 
     def test_a_logged_store_is_whole(self, logged):
         store, log = logged

@@ -203,7 +203,9 @@ class TestPut:
     def test_the_answer_as_json(self, cutover, tmp_path):
         out = cutover("put", str(run_at(7).write(tmp_path / "run")), "--json")[1]
 
-        assert json.loads(out)["runs"] == [{"run_id": run_at(7).run_id, "files": 5, "latest": True}]
+        assert json.loads(out)["runs"] == [
+            {"run_id": run_at(7).run_id, "files": 5, "latest": True, "lost": []}
+        ]
 
     @pytest.mark.parametrize("missing", ["bundle.intoto.jsonl", "report.json"])
     def test_what_cannot_be_put_is_2(self, cutover, tmp_path, missing):
@@ -230,7 +232,7 @@ class TestPut:
         code, out = cutover("verify")
         assert code == 0
         assert (
-            f"\nnot whole {run_at(7).run_id}, whose writer was killed or is at it: it proves nothing" in out
+            f"\nnot whole {run_at(7).run_id}, whose writer was killed or is at it: it admits nothing" in out
         )
         assert json.loads(cutover("verify", "--json")[1])["unfinished"] == [run_at(7).run_id]
 

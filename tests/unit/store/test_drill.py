@@ -29,9 +29,12 @@ from pytest_cutover.store.drill import (
     run_drill,
     sign_drill,
 )
+from pytest_cutover.store.index import index_runs
+from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, anchor, signer, trusted
 from tests.unit.store.stores import (
     LATER,
+    files_at,
     filled,
     full_trust,
     new_log,
@@ -55,7 +58,15 @@ def store(tmp_path):
 def drilled(store, tmp_path):
     def drill(*, before=None, limits=None, into="restored", clock=lambda: LATER):
         folder = FolderObjects(tmp_path / into)
-        return run_drill(store, folder, before, trust(), limits=limits or Limits(), clock=clock)
+        return run_drill(
+            store,
+            folder,
+            before,
+            trust(),
+            limits=limits or Limits(),
+            clock=clock,
+            sleep=lambda _: None,
+        )
 
     return drill
 
@@ -97,6 +108,41 @@ class TestPass:
 
         assert drill.passed
         assert drill.store == objects.where
+
+    @pytest.mark.parametrize("after", ["index.json", "index.json.dsse", "latest.json", "evidence.json"])
+    def test_a_run_that_is_stored_meanwhile_is_no_loss(self, store, drilled, after, monkeypatch):
+        """Whatever was read of the store before: what is restored is the store of one moment."""
+        real, stored = store.read, []
+
+        def then_stored(key, **options):
+            done = real(key, **options)
+            if key.endswith(after) and not stored:
+                stored.append(key)
+                put_set(store, files_at(2))
+                index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), LATER)
+            return done
+
+        monkeypatch.setattr(store, "read", then_stored)
+        drill = drilled()
+
+        assert (drill.findings, drill.lost, drill.passed, len(stored)) == ((), (), True, 1)
+
+    def test_a_store_that_never_rests_is_said(self, store, drilled, monkeypatch):
+        """Its drill fails, as nothing was proven."""
+        real, numbers = store.read, iter(range(2, 100))
+
+        def always(key, **options):
+            done = real(key, **options)
+            if key == "index.json.dsse":
+                run = run_at(next(numbers))
+                monkeypatch.setattr(store, "read", real)
+                put_set(store, run.files())
+                index_runs(store, [run.run_id], {"production"}, KEY, trust(), LATER)
+                monkeypatch.setattr(store, "read", always)
+            return done
+
+        monkeypatch.setattr(store, "read", always)
+        assert not drilled().passed
 
 
 class TestFail:

@@ -136,6 +136,23 @@ class TestPutRun:
             put_run(store, folder)
         assert list(store.list()) == []
 
+    @pytest.mark.parametrize("lost", ["missing", "changed"])
+    def test_a_no_go_that_lost_an_attachment_is_put_without_it(self, store, tmp_path, lost):
+        """It may take back a GO. A GO is refused."""
+        put_set(store, files_at(0))
+        folder = run_at(1, latency="9").write(tmp_path / "run")
+        kept, gone = sorted((folder / "attachments").iterdir())
+        gone.unlink() if lost == "missing" else gone.write_bytes(b"another one")
+
+        done = put_run(store, folder)
+        index_runs(store, [done.document.run_id], {"production"}, KEY, trust(), LATER)
+        assert (done.lost, done.is_latest) == ((f"attachments/{gone.name}",), True)
+        assert f"attachments/{kept.name}" in done.document.files
+        assert checked(store).findings == ()
+        path = Path(store.where) / f"history/{done.document.run_id}/attachments" / kept.name
+        path.unlink()
+        assert "store.file-missing" in {f.code.value for f in checked(store).findings}
+
     def test_an_id_that_would_lead_elsewhere_is_refused(self, store):
         for name in (f"{run_at(0).run_id}/attachments", "../x", "", "a b"):
             with pytest.raises(EvidenceError, match="expected a run's id"):
