@@ -33,8 +33,8 @@ def run(argv: Sequence[str]) -> int:
     """Exit as the fleet's decision says: 0, 10, 11 or 12; 2 when nothing could be merged."""
     options = _parser().parse_args(argv)
     merged = _merge(options)
-    if merged.warning is not None:
-        _say(f"warning: {merged.warning}")
+    for warning in merged.warnings:
+        _say(f"warning: {warning}")
     if options.json:
         print(json.dumps(_json(merged), indent=1))
     else:

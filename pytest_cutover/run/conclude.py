@@ -18,7 +18,7 @@ from pytest_cutover.model import Decision, ExitCode, Finding, Verdict
 from pytest_cutover.reasons import Reason, Weight
 from pytest_cutover.record import fold
 from pytest_cutover.redact import Redactor
-from pytest_cutover.run.ending import Ending, Keeping
+from pytest_cutover.run.ending import Ending, Keeping, Written
 from pytest_cutover.run.gcpause import gc_paused
 from pytest_cutover.run.guards import are_awaited, inject
 from pytest_cutover.run.journal import Journal
@@ -120,27 +120,30 @@ class _NotTakenError(Exception):
 
 def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> tuple[tuple[str, str], ...]:
     """Write the evidence, with a key that was active until the log had it, and keep it; where else it is."""
-    kept: tuple[tuple[str, str], ...] = ()
+    logged = None
     if context.signer is None:
-        bundle = _files(conclusion, context)
+        written = _files(conclusion, context)
     else:
-        bundle, logged = sign_logged(
+        written, logged = sign_logged(
             context.signer,
             lambda signer: _files(conclusion, replace(context, signer=signer)),
-            lambda bundle: _log(context, bundle),
+            lambda made: _log(context, made.bundle),
         )
-        if logged is not None and context.log is not None:
-            write_atomic(context.run_dir / PROOF_FILE, logged[1])
-            kept = (("log", f"entry {logged[0]} of {context.log.head.origin}"),)
+    kept: tuple[tuple[str, str], ...] = ()
+    if logged is not None and context.log is not None:
+        write_atomic(context.run_dir / PROOF_FILE, logged[1])
+        kept = (("log", f"entry {logged[0]} of {context.log.head.origin}"),)
+    warned = () if written.warning is None else (("warning", written.warning),)
     _stop_if(came, conclusion.decision, context)
-    if bundle is None or context.signer is None:
-        return kept
+    if written.bundle is None or context.signer is None:
+        return (*kept, *warned)
     ending = Ending(context.run_dir, conclusion.decision)
     if context.store is not None:
-        return (*kept, *_keep(ending, context, context.store, context.signer, bundle))
+        stored = _keep(ending, context, context.store, context.signer, written.bundle)
+        return (*kept, *stored, *warned)
     ending.name()
     _stop_if(came, conclusion.decision, context)
-    return kept
+    return (*kept, *warned)
 
 
 def _stop_if(came: Sequence[str], decision: Decision, context: RunContext) -> None:
@@ -150,8 +153,8 @@ def _stop_if(came: Sequence[str], decision: Decision, context: RunContext) -> No
         raise _NotTakenError(Reason.RUN_INTERRUPTED, message, context)
 
 
-def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
-    """Write report and bundle; the bundle."""
+def _files(conclusion: Conclusion, context: RunContext) -> Written:
+    """Write report and bundle, and then the copy of the report."""
     from pytest_cutover.evidence.seal import seal as make
 
     sealed = make(
@@ -167,13 +170,17 @@ def _files(conclusion: Conclusion, context: RunContext) -> bytes | None:
     with suppress(FileNotFoundError):
         (context.run_dir / PROOF_FILE).unlink()  # of the one before, where this one takes its place
     write_atomic(context.run_dir / REPORT_FILE, sealed.report)
-    if context.report is not None:
-        write_atomic(
-            context.rootdir / report_path(context.report, conclusion.decision.decided_at), sealed.report
-        )
+    ending = Ending(context.run_dir, conclusion.decision)
     if sealed.bundle is not None:
-        Ending(context.run_dir, conclusion.decision).write(sealed.bundle)
-    return sealed.bundle
+        ending.write(sealed.bundle)
+    return Written(sealed.bundle, ending.copy(sealed.report, _copies(conclusion, context)))
+
+
+def _copies(conclusion: Conclusion, context: RunContext) -> list[Path]:
+    """Where a copy of the report was asked for."""
+    if context.report is None:
+        return []
+    return [context.rootdir / report_path(context.report, conclusion.decision.decided_at)]
 
 
 def _log(context: RunContext, bundle: bytes | None) -> tuple[int, bytes] | None:
@@ -233,9 +240,7 @@ def _tell(context: RunContext, reason: Reason, message: str) -> str | None:
 
 def take_back(conclusion: Conclusion, context: RunContext) -> None:
     """Remove a GO whose writing did not come to its end, also where a copy of its report was asked for."""
-    decision = conclusion.decision
-    copies = () if context.report is None else (report_path(context.report, decision.decided_at),)
-    Ending(context.run_dir, decision).take_back(*(context.rootdir / copy for copy in copies))
+    Ending(context.run_dir, conclusion.decision).take_back(*_copies(conclusion, context))
 
 
 def unsealed(

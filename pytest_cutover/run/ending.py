@@ -9,14 +9,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_cutover.errors import CutoverError
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE, UNFINISHED_FILE
 from pytest_cutover.files import move_atomic, read_or_none, write_atomic
 from pytest_cutover.model import ExitCode
 from pytest_cutover.store.layout import PROOF_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import timedelta
     from pathlib import Path
 
@@ -34,6 +36,13 @@ class Keeping:
     environment: str
     anchor: Anchor | None
     retain_for: timedelta | None = None
+
+
+class Written(NamedTuple):
+    """What was written in the folder of a run: the bundle, if it is signed, and why a copy of the report is not there."""
+
+    bundle: bytes | None
+    warning: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,21 @@ class Ending:
             CutoverError: it cannot be written.
         """
         write_atomic(self.folder / (UNFINISHED_FILE if self.is_go else BUNDLE_FILE), bundle)
+
+    def copy(self, report: bytes, copies: Iterable[Path]) -> str | None:
+        """Put copies of the report where they were asked for, behind the bundle; why one is not there.
+
+        Raises:
+            CutoverError: the same of a GO. Anything else stands without.
+        """
+        try:
+            for path in copies:
+                write_atomic(path, report)
+        except CutoverError as exc:
+            if self.is_go:
+                raise
+            return f"no copy of the report: {exc}"
+        return None
 
     def name(self) -> None:
         """Give the bundle its name: from now on the folder says what was decided.

@@ -18,7 +18,7 @@ from pytest_cutover.model import Problem
 from pytest_cutover.reasons import Reason
 from pytest_cutover.redact import Redactor
 from pytest_cutover.run.deferred import deferred
-from pytest_cutover.run.ending import Ending
+from pytest_cutover.run.ending import Ending, Written
 from pytest_cutover.store.layout import PROOF_FILE
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class Merged:
     signer: Signer | None = None
     """The key that signed it."""
 
-    warning: str | None = None
-    """What failed when the evidence was stored, though the decision stands."""
+    warnings: tuple[str, ...] = ()
+    """What failed when the evidence was stored, or copied, though the decision stands."""
 
 
 class _NotTakenError(Exception):
@@ -122,23 +122,28 @@ def _words(exc: Exception) -> str:
 def _write(merge: Merge, ending: Ending, came: Sequence[str]) -> Merged:
     """Write the evidence, with a key that was active until the log had it, and keep it."""
     if merge.signer is None:
-        _files(merge, ending, None)
+        written = _files(merge, ending, None)
         _stop_if(came, ending, merge)
-        return Merged(merge.fleet, ending.decision, merge.folder)
-    (signer, bundle), proof = sign_logged(
+        return Merged(merge.fleet, ending.decision, merge.folder, warnings=_said(written.warning))
+    (signer, written), proof = sign_logged(
         merge.signer,
         lambda key: (key, _files(merge, ending, key)),
-        lambda made: _log(merge, made[1]),
+        lambda made: _log(merge, made[1].bundle or b""),
     )
     if proof is not None:
         write_atomic(merge.folder / PROOF_FILE, proof)
     _stop_if(came, ending, merge)
-    merged = Merged(merge.fleet, ending.decision, merge.folder, signer)
+    warning = None
     if merge.keeping is not None:
-        return replace(merged, warning=_keep(merge, ending, merge.keeping, signer, bundle))
-    ending.name()
-    _stop_if(came, ending, merge)
-    return merged
+        warning = _keep(merge, ending, merge.keeping, signer, written.bundle or b"")
+    else:
+        ending.name()
+        _stop_if(came, ending, merge)
+    return Merged(merge.fleet, ending.decision, merge.folder, signer, _said(warning, written.warning))
+
+
+def _said(*warnings: str | None) -> tuple[str, ...]:
+    return tuple(warning for warning in warnings if warning is not None)
 
 
 def _stop_if(came: Sequence[str], ending: Ending, merge: Merge) -> None:
@@ -148,17 +153,15 @@ def _stop_if(came: Sequence[str], ending: Ending, merge: Merge) -> None:
         raise _NotTakenError(merge.told(Reason.RUN_INTERRUPTED, message))
 
 
-def _files(merge: Merge, ending: Ending, signer: Signer | None) -> bytes:
-    """Write report and bundle; the bundle, of unsigned evidence an empty one."""
+def _files(merge: Merge, ending: Ending, signer: Signer | None) -> Written:
+    """Write report and bundle, and then the copies of the report."""
     sealed = seal_fleet(
         merge.fleet, merge.policy, ending.decision, policy_envelope=merge.policy_envelope, signer=signer
     )
-    for path in (merge.folder / REPORT_FILE, *merge.copies):
-        write_atomic(path, sealed.report)
-    if sealed.bundle is None:
-        return b""
-    ending.write(sealed.bundle)
-    return sealed.bundle
+    write_atomic(merge.folder / REPORT_FILE, sealed.report)
+    if sealed.bundle is not None:
+        ending.write(sealed.bundle)
+    return Written(sealed.bundle, ending.copy(sealed.report, merge.copies))
 
 
 def _log(merge: Merge, bundle: bytes) -> bytes | None:

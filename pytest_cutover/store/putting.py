@@ -250,8 +250,8 @@ def read_set(run_dir: Path, bundle: bytes | None = None) -> dict[str, bytes]:
     `bundle`: that of a run whose folder has none yet.
 
     Raises:
-        ConfigError: one cannot be read.
-        EvidenceError: the report cannot be.
+        ConfigError: report, bundle or proof cannot be read.
+        EvidenceError: the report is none.
     """
     files = {name: _read(run_dir / name) for name in (REPORT_FILE, BUNDLE_FILE, PROOF_FILE)}
     if bundle is not None:
@@ -260,9 +260,10 @@ def read_set(run_dir: Path, bundle: bytes | None = None) -> dict[str, bytes]:
     if REPORT_FILE in found:
         for _, fields in attachments_of(found):
             name = f"{ATTACHMENTS}{fields['file']}"
-            data = _read(run_dir / name)
-            if data is not None:
-                found[name] = data
+            with suppress(ConfigError):  # as good as gone, like one that is
+                data = _read(run_dir / name)
+                if data is not None:
+                    found[name] = data
     return found
 
 

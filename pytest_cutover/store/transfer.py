@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from pytest_cutover.objects.names import check_key
 from pytest_cutover.objects.protocol import ABSENT, Held, ObjectMissingError, StoreUnavailableError
 from pytest_cutover.objects.s3 import S3Objects
 from pytest_cutover.store.document import read_document
-from pytest_cutover.store.layout import HISTORY, LATEST
+from pytest_cutover.store.layout import BUNDLE_FILE, DOCUMENT, HISTORY, LATEST, run_of
 from pytest_cutover.store.putting import move_latest
 
 if TYPE_CHECKING:
@@ -143,9 +143,11 @@ def restore(
             raise EvidenceError(
                 f"its SHA-256 is {_sha256(data)[:16]}…, the manifest says {expected.sha256[:16]}…"
             )
+        if run_of(key) is None:  # it moves; what a bucket promises about everything is not about this
+            return _put(target, key, data, there.get(key), None, legal_hold=False)
         return _put(target, key, data, there.get(key), held.retain_until, legal_hold=held.legal_hold)
 
-    moved, problems = _each(sorted({*listed, *told}), get, threads, progress)
+    moved, problems = _each({*listed, *told}, get, threads, progress)
     return Transfer(target.where, moved, tuple(sorted((*problems, *_outrun(target, "", moved)))))
 
 
@@ -191,22 +193,36 @@ def _move_latest(source: ObjectStore, target: ObjectStore) -> None:
     move_latest(target, read_document(data, LATEST), data)
 
 
+def _in_turn(keys: Collection[str]) -> Iterator[list[str]]:
+    """The keys as they may be moved side by side: a run's document and then its bundle after the rest, the newest runs first.
+
+    So what was broken off holds no bundle without the rest of its run, and what moves last says which runs there are.
+    """
+    names = {key: found[1] for key in keys if (found := run_of(key)) is not None}
+    rest = [key for key, name in names.items() if name not in (DOCUMENT, BUNDLE_FILE)]
+    yield sorted(rest)
+    for last in (DOCUMENT, BUNDLE_FILE):
+        yield sorted((key for key, name in names.items() if name == last), reverse=True)
+    yield sorted(key for key in keys if key not in names)
+
+
 def _each(
-    keys: Sequence[str], move: Callable[[str], Moved], threads: int, progress: Progress
+    keys: Collection[str], move: Callable[[str], Moved], threads: int, progress: Progress
 ) -> tuple[tuple[Moved, ...], tuple[tuple[str, str], ...]]:
     """`move` of every key, several at once; a store that does not answer ends it, a wrong object does not."""
     moved: dict[str, Moved] = {}
     problems: dict[str, str] = {}
     with ThreadPoolExecutor(threads) as pool:
-        under_way = {pool.submit(move, key): key for key in keys}
         try:
-            for number, future in enumerate(as_completed(under_way), 1):
-                key = under_way[future]
-                try:
-                    moved[key] = future.result()
-                except EvidenceError as exc:
-                    problems[key] = str(exc)
-                progress(number, len(keys))
+            for some in _in_turn(keys):
+                under_way = {pool.submit(move, key): key for key in some}
+                for future in as_completed(under_way):
+                    key = under_way[future]
+                    try:
+                        moved[key] = future.result()
+                    except EvidenceError as exc:
+                        problems[key] = str(exc)
+                    progress(len(moved) + len(problems), len(keys))
         except BaseException as exc:
             pool.shutdown(wait=True, cancel_futures=True)
             if isinstance(exc, StoreUnavailableError):

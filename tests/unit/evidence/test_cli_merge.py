@@ -242,6 +242,13 @@ class TestMerge:
 
         assert "run.interrupted" in place.codes()
 
+    def test_a_no_go_stands_where_its_copy_cannot_be_written(self, place: Place, capsys: Capture) -> None:
+        (place.folder / "out").write_text("a file where a folder should be")
+
+        assert place.merge(place.run("eu"), "--report", "out/fleet.json") == 11
+        assert main(["verify", str(place.merged)]) == 0
+        assert "warning: " in capsys.readouterr().err
+
     def test_a_copy_of_the_report_is_put_where_it_is_asked_for(self, place: Place) -> None:
         assert place.merge(place.run("eu"), place.run("us"), "--report", "out/fleet.json") == 0
         assert (place.folder / "out/fleet.json").read_bytes() == (place.merged / REPORT_FILE).read_bytes()

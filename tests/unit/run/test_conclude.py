@@ -482,6 +482,17 @@ class TestStore:
         assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
         assert "0-log" in dict(conclusion.kept)["warning"]
 
+    def test_one_whose_copy_cannot_be_written_is_stored_all_the_same(self, tmp_path: Path) -> None:
+        """Of a GO it is an error: somebody reads the copy."""
+        context = replace(self.red(tmp_path), report="out/report.json")
+        (tmp_path / "out").write_text("a file where a folder should be")
+        conclusion = seal(judge(context), context)
+
+        assert (conclusion.decision.exit_code, conclusion.sealed) == (ExitCode.NO_GO, True)
+        assert [what for what, _ in conclusion.kept] == ["store", "warning"]
+        assert "out/report.json" in dict(conclusion.kept)["warning"]
+        assert self.stored(context) == (context.run_dir / BUNDLE).read_bytes()
+
     def test_where_somebody_else_makes_the_index_nothing_is_taken_out(
         self, context: RunContext, monkeypatch: pytest.MonkeyPatch
     ) -> None:

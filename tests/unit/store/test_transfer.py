@@ -12,6 +12,8 @@ from pytest_cutover import cli
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import ABSENT, StoreUnavailableError
+from pytest_cutover.store import transfer
+from pytest_cutover.store.layout import by_run
 from pytest_cutover.store.transfer import format_manifest, read_manifest, restore, upload
 from tests.s3 import objects_at
 from tests.unit.store.stores import NOW, checked, filled, reindexed
@@ -122,6 +124,28 @@ class TestUpload:
 
 
 class TestResume:
+    @pytest.mark.parametrize("way", ["upload", "restore"])
+    def test_what_admits_goes_last(self, source, objects, tmp_path, way, monkeypatch):
+        """Broken off at any file: what is there of a run says nothing, or all; the newest runs first, as they count."""
+        target, sent = objects if way == "upload" else FolderObjects(tmp_path / "into"), []
+        real = transfer._written
+
+        def watched(store, key, *more):
+            sent.append(key)
+            return real(store, key, *more)
+
+        monkeypatch.setattr(transfer, "_written", watched)
+        if way == "upload":
+            upload(source, target, retain_until=None, now=datetime.now(UTC), threads=1)
+        else:
+            restore(source, target, threads=1)
+
+        runs = sorted(by_run(sent), reverse=True)
+        ends = [f"history/{run}/{name}" for name in ("evidence.json", "bundle.intoto.jsonl") for run in runs]
+        named = [key for key in sent if key in ends]
+        assert (len(runs) > 1, named) == (True, ends)
+        assert [key for key in sent if key.startswith("history/")][-len(ends) :] == ends
+
     @pytest.mark.parametrize("how", ["lose-answer", "slow-down"])
     def test_an_upload_that_broke_off_goes_on(self, source, objects, proxy, bucket, client, how):
         weak = objects_at(proxy.endpoint, bucket, "some/where", retry_for_s=0.2)
