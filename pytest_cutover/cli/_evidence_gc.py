@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
@@ -15,6 +14,7 @@ from pytest_cutover.store.index import build_index, write_index
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator
+    from datetime import datetime
 
     from pytest_cutover.objects.protocol import ObjectStore
     from pytest_cutover.store.index import Index
@@ -56,15 +56,16 @@ def declare(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Take runs out, or say which; 0 done."""
     store = _store.opened(options.store, options.trust)
-    now = datetime.now(UTC)
-    with _store.at_index(options, store, now) as (before, signer):
-        found = _plan(options, store, before, now)
+    with _store.at_index(options, store) as (before, signer):
+        now = _store.now()
+        found = _plan(options, store, before.index, now)
         gone = [found.runs[each.name] for each in found.choice.removed]
         if signer is not None and gone:
             # First in the index: what a killed process leaves is then known to be on its way out.
-            write_index(store, index_without(build_index(store, before, now), gone, now), signer)
+            index = index_without(build_index(store, before.index, now), gone, now)
+            write_index(store, index, signer, before)
             for stored in gone:
-                collect(store, stored, datetime.now(UTC))
+                collect(store, stored, _store.now())
     if options.json:
         print(json.dumps(_document(options, store, found), indent=1))
     else:

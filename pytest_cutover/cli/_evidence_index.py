@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pytest_cutover.cli import _evidence, _store
@@ -40,12 +39,12 @@ def declare(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Write it; 0 done, 1 something was tampered with."""
     store = _store.opened(options.store, options.trust)
-    now = datetime.now(UTC)
-    with _store.at_index(options, store, now, anew=options.anew) as (before, signer):
+    with _store.at_index(options, store, anew=options.anew) as (there, signer):
+        before = there.index
         with _store.progress("indexed") as told:
-            index = build_index(store, before, now, progress=told)
+            index = build_index(store, before, _store.now(), progress=told)
         if signer is not None:
-            write_index(store, index, signer)
+            write_index(store, index, signer, there)
     moves = settle_latest(store, write=not options.dry_run)
     if options.json:
         _print(options, store, before, index, moves)

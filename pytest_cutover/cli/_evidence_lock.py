@@ -57,7 +57,7 @@ def run(options: Namespace) -> int:
     signer, anchor = _store.signer(options.key), _evidence.anchor(options.trust)
     places = environments_in(store)
     # What cannot be written down afterwards is not begun.
-    index_before(store, anchor, places, now)
+    index_before(store, anchor, places, _store.now)
     done, refused = [], []
     for run_id in runs:
         try:
@@ -69,7 +69,7 @@ def run(options: Namespace) -> int:
         except NotLockedError as exc:
             refused.append((run_id, exc))
     if done:
-        index_runs(store, done, places, signer, anchor, now, released=options.release)
+        index_runs(store, done, places, signer, anchor, _store.now, released=options.release)
     _tell(options, store, until, done, refused)
     return REFUSED if refused else DONE
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,11 @@ from pytest_cutover.store.layout import DEFAULT_STORE, HISTORY, LATEST, by_run
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
 
     from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.objects.protocol import ObjectStore
-    from pytest_cutover.store.index import Index
+    from pytest_cutover.store.index import Before
 
 _EVERY_S = 0.2
 """How often a terminal is told of progress."""
@@ -98,6 +98,11 @@ def shown(place: str) -> str:
     return place.removeprefix(f"{Path.cwd()}{os.sep}")
 
 
+def now() -> datetime:
+    """The time, to be asked when something is compared with it."""
+    return datetime.now(UTC)
+
+
 def counted(number: int, what: str) -> str:
     """`1 run`, `2 runs`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
@@ -136,19 +141,21 @@ def anchor(option: str | None) -> Anchor | None:
 
 @contextmanager
 def at_index(
-    options: Namespace, store: ObjectStore, now: datetime, *, anew: bool = False
-) -> Iterator[tuple[Index | None, Signer | None]]:
+    options: Namespace, store: ObjectStore, *, anew: bool = False
+) -> Iterator[tuple[Before, Signer | None]]:
     """The index to be gone on from and the key for the next one, locked; with --dry-run only looked at, without a key.
 
     Raises:
         EvidenceError: the index does not verify.
         ConfigError: there is no key.
     """
-    from pytest_cutover.store.index import environments_in, index_before
+    from pytest_cutover.store.index import environments_in, forgotten, index_before
     from pytest_cutover.store.layout import INDEX_LOCK
 
-    def before() -> Index | None:
-        return None if anew else index_before(store, anchor(options.trust), environments_in(store), now)
+    def before() -> Before:
+        if anew:
+            return forgotten(store)
+        return index_before(store, anchor(options.trust), environments_in(store), now)
 
     if options.dry_run:
         yield before(), None

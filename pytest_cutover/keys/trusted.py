@@ -93,6 +93,10 @@ class TrustedKey:
             self.grace_until is None or at <= self.grace_until
         )
 
+    def is_in_grace_at(self, at: datetime) -> bool:
+        """Whether it was rotated, and its grace, and its own time, still last then."""
+        return self.state is KeyState.GRACE and self.is_valid_at(at)
+
     def signed_in_time(self, position: LogPosition | None) -> bool:
         """Whether what the log holds at `position` was signed before the key was rotated; None proves nothing."""
         if self.rotated is None:

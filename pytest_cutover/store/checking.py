@@ -108,17 +108,19 @@ class Checked:
 def check_store(
     store: ObjectStore,
     anchor: Anchor,
-    now: datetime,
+    clock: Callable[[], datetime],
     wanted: Wanted = Wanted(),  # frozen
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Checked:
     """Everything that is wrong with the store, judged by the keys of `anchor`.
 
+    The `clock` is asked when the index is read: it may have been written while all else was.
+
     Raises:
         StoreUnavailableError: it cannot be read, so nothing is known.
     """
-    return _Check(store, anchor, now, wanted).check(progress)
+    return _Check(store, anchor, clock, wanted).check(progress)
 
 
 def check_run(
@@ -129,7 +131,7 @@ def check_run(
     Raises:
         StoreUnavailableError: it cannot be read.
     """
-    check = _Check(store, anchor, now, Wanted())
+    check = _Check(store, anchor, lambda: now, Wanted())
     for _, reads in read_runs(store, {run_id: names}):
         check.run(run_id, reads)
     return tuple(check.findings)
@@ -138,8 +140,10 @@ def check_run(
 class _Check:
     """One check: collects findings as it goes."""
 
-    def __init__(self, store: ObjectStore, anchor: Anchor, now: datetime, wanted: Wanted) -> None:
-        self._store, self._anchor, self._now, self._wanted = store, anchor, now, wanted
+    def __init__(
+        self, store: ObjectStore, anchor: Anchor, clock: Callable[[], datetime], wanted: Wanted
+    ) -> None:
+        self._store, self._anchor, self._clock, self._wanted = store, anchor, clock, wanted
         self.findings: list[EvidenceProblem] = []
         self._named: set[tuple[ProblemCode, str]] = set()
         self._seen: dict[str, tuple[str, Held]] = {}
@@ -373,7 +377,7 @@ class _Check:
             return None
         environments = {document.environment for document, _ in self._documents.values()}
         try:
-            index = signed_index(envelope, self._anchor, environments, self._now)
+            index = signed_index(envelope, self._anchor, environments, self._clock())
         except EvidenceError as exc:
             self._find(ProblemCode.STORE_INDEX_INVALID, INDEX_SIGNATURE, str(exc))
             return None
@@ -424,7 +428,7 @@ class _Check:
     def _promised(self, entry: Indexed, held: Held) -> None:
         until, promised = held.retain_until, entry.retain_until
         is_short = promised is not None and (until is None or until < promised)
-        if promised is not None and is_short and promised > self._now:
+        if promised is not None and is_short and promised > self._clock():
             state = "not retained" if until is None else f"retained until {rfc3339(until)}"
             message = f"it is {state}, the index says until {rfc3339(promised)}"
             self._find(ProblemCode.STORE_UNLOCKED, entry.key, message)

@@ -163,7 +163,7 @@ def run_drill(
         for key in restored and (restored - {*store.keys()}) | {LATEST, INDEX, INDEX_SIGNATURE}:
             folder.delete(key)  # of the look before: what was taken away since, and what moves
         moved = restore(store, folder, threads=threads, progress=progress)
-        return moved, check_store(folder, anchor, clock(), wanted or Wanted())
+        return moved, check_store(folder, anchor, clock, wanted or Wanted())
 
     moved, checked = settled(
         store, look, lambda seen: bool(seen[0].problems) or is_at_work(seen[1]), sleep=sleep

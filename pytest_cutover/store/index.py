@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +19,10 @@ from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.claims import digest_of, fields_of, typed
 from pytest_cutover.evidence.envelope import read_envelope, sign_envelope, verify_strict
-from pytest_cutover.keys.trusted import EVERYWHERE, KeyState, Refusal
+from pytest_cutover.keys.trusted import EVERYWHERE, Refusal
 from pytest_cutover.model import parse_rfc3339, rfc3339
 from pytest_cutover.objects.names import check_key
-from pytest_cutover.objects.protocol import ABSENT, ObjectMissingError
+from pytest_cutover.objects.protocol import ABSENT, ObjectConflictError, ObjectMissingError
 from pytest_cutover.store.document import read_document
 from pytest_cutover.store.layout import (
     DOCUMENT,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.envelope import EnvelopeSigner
     from pytest_cutover.keys.trust import Anchor, TrustedKey
-    from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.objects.protocol import Absent, Held, ObjectStore
     from pytest_cutover.store.reading import Read
 
 INDEX_TYPE: Final = "application/vnd.pytest-cutover.index+json"
@@ -54,6 +55,9 @@ ROLES: Final = ("store", "decision")
 
 _TOLERANCE = timedelta(seconds=5)
 """How far two honest clocks may be apart."""
+
+_ATTEMPTS = 3
+"""How often a run is brought into the index before others are too many."""
 
 _NAMES = ("key", "sha256", "bytes", "state", "tampered", "retain_until", "legal_hold")
 
@@ -206,18 +210,9 @@ def _keys(anchor: Anchor, environment: str, at: datetime, now: datetime) -> list
         for role in ROLES
         for key in anchor.keys
         if (why := key.refusal(role=role, environment=environment, at=at, position=None)) is None
-        or (why is Refusal.ROTATED and _in_grace(key, at, now))
+        or (why is Refusal.ROTATED and key.is_in_grace_at(now))  # no log holds an index
     }
     return list(found.values())
-
-
-def _in_grace(key: TrustedKey, at: datetime, now: datetime) -> bool:
-    """Whether a rotated key may have signed that index and still counts.
-
-    No log holds an index, so its own time has to do: it decides nothing, and the next one is of the new key.
-    """
-    rotated = key.rotated
-    return rotated is not None and key.state is KeyState.GRACE and at < rotated.at and key.is_valid_at(now)
 
 
 # -- making it -------------------------------------------------------------------------------
@@ -286,43 +281,69 @@ def _told(document: bytes) -> dict[str, str]:
         return {}
 
 
-def write_index(store: ObjectStore, index: Index, signer: EnvelopeSigner) -> None:
-    """Sign the index and put it into the store; the caller has the lock `INDEX_LOCK`.
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the next index takes the place of: the index that is there, and the tags of its two objects."""
 
-    The envelope counts, so it goes last: until it is there the old index does.
+    index: Index | None
+    """None: there is none, or what it says is to be forgotten."""
+    data: Absent | str
+    envelope: Absent | str
+
+
+def forgotten(store: ObjectStore) -> Before:
+    """An index, whatever it is, whose place is taken without going on from it.
 
     Raises:
-        StoreUnavailableError: it cannot be written; the old one counts.
+        StoreUnavailableError: the store cannot be read.
     """
-    data = format_index(index)
-    _put(store, INDEX, data)
-    _put(store, INDEX_SIGNATURE, sign_envelope(data, INDEX_TYPE, signer) + b"\n")
+    return Before(None, _tag(store.stat(INDEX)), _tag(store.stat(INDEX_SIGNATURE)))
 
 
-def _put(store: ObjectStore, key: str, data: bytes) -> None:
-    held = store.stat(key)
-    store.write(key, data, expected=ABSENT if held is None else held.tag)
+def _tag(held: Held | None) -> Absent | str:
+    return ABSENT if held is None else held.tag
 
 
 def index_before(
-    store: ObjectStore, anchor: Anchor | None, environments: Collection[str], now: datetime
-) -> Index | None:
-    """The index that is there, to be gone on from; None when there is none.
+    store: ObjectStore, anchor: Anchor | None, environments: Collection[str], clock: Callable[[], datetime]
+) -> Before:
+    """The index that is there, to be gone on from.
 
     Raises:
         EvidenceError: it does not verify: signing what follows from it would make it look true.
     """
+    data = _tag(store.stat(INDEX))
     try:
-        envelope = store.read(INDEX_SIGNATURE)[0]
+        envelope, held = store.read(INDEX_SIGNATURE)
     except ObjectMissingError:
-        return None
+        return Before(None, data, ABSENT)
     hint = "cutover evidence verify says more; --anew forgets what earlier indexes said"
     if anchor is None:
         raise VerificationError(f"{store.where}/{INDEX_SIGNATURE}: there is no trusted key", hint=hint)
     try:
-        return signed_index(envelope, anchor, environments, now)
+        return Before(signed_index(envelope, anchor, environments, clock()), data, held.tag)
     except EvidenceError as exc:
         raise VerificationError(f"{store.where}/{INDEX_SIGNATURE}: {exc}", hint=hint) from None
+
+
+def write_index(store: ObjectStore, index: Index, signer: EnvelopeSigner, before: Before) -> None:
+    """Sign the index and put it in the place of the one before; the caller has the lock `INDEX_LOCK`.
+
+    The envelope counts, so it goes last: until it is there the old index does.
+
+    Raises:
+        ObjectConflictError: another one is there by now, as a lock can be lost by a process that was stopped for long.
+        StoreUnavailableError: it cannot be written; the old one counts.
+    """
+    data = format_index(index)
+    try:
+        store.write(INDEX, data, expected=before.data)
+        envelope = sign_envelope(data, INDEX_TYPE, signer) + b"\n"
+        store.write(INDEX_SIGNATURE, envelope, expected=before.envelope)
+    except ObjectConflictError as exc:
+        raise ObjectConflictError(
+            f"{store.where}: somebody else wrote the index meanwhile: {exc}", hint="run it again"
+        ) from None
 
 
 def environments_in(store: ObjectStore) -> frozenset[str]:
@@ -336,7 +357,7 @@ def index_runs(
     environments: Collection[str],
     signer: EnvelopeSigner,
     anchor: Anchor | None,
-    now: datetime,
+    clock: Callable[[], datetime],
     *,
     released: bool = False,
 ) -> Index:
@@ -345,19 +366,32 @@ def index_runs(
     `environments`: those for which the index that is there has to be signed. `released`: their legal hold was lifted.
 
     Raises:
-        EvidenceError: the index that is there does not verify; it stays as it is.
+        EvidenceError: the index that is there does not verify; it stays as it is. Or others went on writing it.
         StoreUnavailableError: the store cannot be read or written.
     """
-    with store.exclusive(INDEX_LOCK):
-        before = index_before(store, anchor, environments, now)
-        if before is None:
-            index = build_index(store, None, now)
-        else:
-            known = before.by_key()
-            found = dict(known)
-            there = {run_id: by_run(store.keys(key_of(run_id, ""))).get(run_id, []) for run_id in runs}
-            for run_id, reads in read_runs(store, _indexable(there, known)):
-                found.update(_of_run(run_id, reads, known, released=released))
-            index = replace(before, at=now, objects=tuple(found[key] for key in sorted(found)))
-        write_index(store, index, signer)
-    return index
+
+    def once() -> Index:
+        with store.exclusive(INDEX_LOCK):
+            before = index_before(store, anchor, environments, clock)
+            # Asked behind the lock: the index of a writer that was waited for is not yet to come.
+            index = _gone_on(store, before.index, runs, clock(), released=released)
+            write_index(store, index, signer, before)
+        return index
+
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(ObjectConflictError):
+            return once()
+    return once()
+
+
+def _gone_on(
+    store: ObjectStore, before: Index | None, runs: Collection[str], now: datetime, *, released: bool
+) -> Index:
+    if before is None:
+        return build_index(store, None, now)
+    known = before.by_key()
+    found = dict(known)
+    there = {run_id: by_run(store.keys(key_of(run_id, ""))).get(run_id, []) for run_id in runs}
+    for run_id, reads in read_runs(store, _indexable(there, known)):
+        found.update(_of_run(run_id, reads, known, released=released))
+    return replace(before, at=now, objects=tuple(found[key] for key in sorted(found)))

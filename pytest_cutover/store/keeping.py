@@ -56,14 +56,14 @@ def keep_run(
     try:
         if run.is_go and (until is not None or isinstance(store, S3Objects)):
             # Before: what is retained, as a bucket may do by itself, cannot be taken out again.
-            index_before(store, anchor, [environment], datetime.now(UTC))
+            index_before(store, anchor, [environment], _now)
         refuse_another(store, run)
         for key in run.order:
             was_sent = was_sent or key == run.bundle
             put_object(store, run, key, until)
         was_put = True
         move_latest(store, run.document, run.objects[run.key(DOCUMENT)])
-        index_runs(store, [run.document.run_id], [environment], signer, anchor, datetime.now(UTC))
+        index_runs(store, [run.document.run_id], [environment], signer, anchor, _now)
         last()
     except BaseException as exc:
         why = str(exc) if isinstance(exc, CutoverError) else f"{type(exc).__name__}: {exc}"
@@ -82,6 +82,10 @@ def keep_run(
     if run.lost:
         return f"{store.where} has it without {', '.join(run.lost)}, which is not what was attached any more"
     return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _take_out(

@@ -53,7 +53,7 @@ def check_settled(
         StoreUnavailableError: the store cannot be read, so nothing is known.
     """
     return settled(
-        store, lambda: check_store(store, anchor, clock(), wanted, progress=progress), is_at_work, sleep=sleep
+        store, lambda: check_store(store, anchor, clock, wanted, progress=progress), is_at_work, sleep=sleep
     )
 
 

@@ -41,7 +41,7 @@ folder, run, key, trust, now = sys.argv[1:]
 signer, anchor, store = load_private_key(Path(key)), load_trust(Path(trust)), FolderObjects(Path(folder))
 try:
     put = put_run(store, Path(run))
-    index_runs(store, [put.document.run_id], ["production"], signer, anchor, datetime.fromisoformat(now))
+    index_runs(store, [put.document.run_id], ["production"], signer, anchor, lambda: datetime.fromisoformat(now))
 except CutoverError as exc:
     sys.exit(f"error: {exc}")
 """
@@ -121,7 +121,7 @@ def sweep(tmp_path_factory):
 def assert_sound(folder, run_dir):
     """Every file is whole; a bundle is there only with all of its set; the run can be put, and then nothing is found."""
     store = FolderObjects(folder)
-    assert check_store(store, trust(), LATER).runs >= 1
+    assert check_store(store, trust(), lambda: LATER).runs >= 1
     files = {**NEW.files(), "evidence.json": build_document(NEW.files())}
     there = {name for name in files if store.stat(f"history/{NEW.run_id}/{name}") is not None}
     for name in there:
@@ -131,8 +131,8 @@ def assert_sound(folder, run_dir):
     assert latest == OLD.run_id or "bundle.intoto.jsonl" in there
 
     assert put_run(store, run_dir).is_latest
-    index_runs(store, [NEW.run_id], ["production"], KEY, trust(), LATER)
-    assert check_store(store, trust(), LATER).findings == ()
+    index_runs(store, [NEW.run_id], ["production"], KEY, trust(), lambda: LATER)
+    assert check_store(store, trust(), lambda: LATER).findings == ()
 
 
 class TestEveryCall:

@@ -97,7 +97,7 @@ LOG_FILES = ["checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"]
 
 def found_in(kept, logged, keys=None):
     log = Log(Frozen(logged), ORIGIN, verifiers=[_verifier()])
-    return check_store(Frozen(kept), keys or full_trust(), LATER, Wanted(log=log)).findings
+    return check_store(Frozen(kept), keys or full_trust(), lambda: LATER, Wanted(log=log)).findings
 
 
 @cache

@@ -12,7 +12,8 @@ from pytest_cutover.evidence.inclusion import PROOF_FILE, logged_entry
 from pytest_cutover.model import SECTION_TYPE
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.store.checking import Checked, Wanted, check_store
-from pytest_cutover.store.index import Index, build_index, write_index
+from pytest_cutover.store.index import Index, build_index, forgotten
+from pytest_cutover.store.index import write_index as write_next
 from pytest_cutover.store.putting import put_set
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import NoteSigner
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from pytest_cutover.keys.signer import Signer
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.model import EffectivePolicy
     from pytest_cutover.objects.protocol import ObjectStore
@@ -144,10 +146,15 @@ def reindexed(store: ObjectStore, now: datetime = LATER, before: Index | None = 
     return index
 
 
+def write_index(store: ObjectStore, index: Index, key: Signer) -> None:
+    """In the place of whatever index is there."""
+    write_next(store, index, key, forgotten(store))
+
+
 def checked(store: ObjectStore, log: Log | None = None, **wanted: Any) -> Checked:
     """By keys that include the log's when there is one."""
     keys = trust() if log is None else full_trust()
-    return check_store(store, keys, LATER, Wanted(log=log, **wanted))
+    return check_store(store, keys, lambda: LATER, Wanted(log=log, **wanted))
 
 
 def codes(found: Checked) -> list[tuple[str, str | None]]:

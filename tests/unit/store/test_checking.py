@@ -17,7 +17,7 @@ from pytest_cutover.model import SECTION_TYPE
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import ABSENT, StoreUnavailableError
 from pytest_cutover.store.checking import Wanted, check_run, check_store
-from pytest_cutover.store.index import Collected, build_index, write_index
+from pytest_cutover.store.index import Collected, build_index
 from pytest_cutover.store.putting import put_run, put_set
 from pytest_cutover.tlog.audit import Pinned
 from tests.unit.evidence.fleets import sealed_fleet
@@ -35,6 +35,7 @@ from tests.unit.store.stores import (
     reindexed,
     run_at,
     trust,
+    write_index,
 )
 
 VECTOR = Path(__file__).parents[2] / "vectors/evidence-1"
@@ -96,7 +97,7 @@ class TestWhole:
         given = load_trust(VECTOR / "trust.json")
         both = anchor(*given.keys, trusted(KEY, roles=frozenset({"store"})))
 
-        assert check_store(store, both, LATER).findings == ()
+        assert check_store(store, both, lambda: LATER).findings == ()
 
     def test_an_empty_store_proves_nothing(self, tmp_path):
         assert codes(checked(FolderObjects(tmp_path))) == [("evidence.none", str(tmp_path))]
@@ -323,7 +324,7 @@ class TestEnvironments:
             trusted(KEY, roles=frozenset({"decision", "store"}), environments=frozenset({"staging"}))
         )
 
-        found = {code for code, _ in codes(check_store(store, limited, LATER))}
+        found = {code for code, _ in codes(check_store(store, limited, lambda: LATER))}
         assert {"signature.environment", "store.index-invalid"} <= found
 
 
@@ -364,10 +365,10 @@ class TestIndex:
 
     def test_a_key_that_signs_only_policies_cannot_sign_it(self, store):
         only = anchor(trusted(KEY), trusted(signer(), roles=frozenset({"store"})))
-        assert check_store(store, only, LATER).index is not None
+        assert check_store(store, only, lambda: LATER).index is not None
 
         policy_only = anchor(trusted(KEY, roles=frozenset({"policy"})))
-        found = codes(check_store(store, policy_only, LATER))
+        found = codes(check_store(store, policy_only, lambda: LATER))
         assert ("store.index-invalid", INDEX) in found
 
     def test_one_from_the_future_is_refused(self, store):
@@ -464,7 +465,7 @@ class TestLog:
         change(store, f"{FIRST}/{name}", b"index 0", b"index 1")
         path(store, f"{SECOND}/{name}").unlink()
 
-        found = codes(check_store(store, full_trust(), LATER))
+        found = codes(check_store(store, full_trust(), lambda: LATER))
         assert ("log.proof", f"{FIRST}/{name}") in found
         assert ("store.file-missing", f"{SECOND}/{name}") in found
         assert ("log.unproven", f"{SECOND}/{name}") in found
@@ -475,7 +476,7 @@ class TestLog:
         put_set(store, run_at(0).files())
         reindexed(store)
 
-        found = codes(check_store(store, full_trust(), LATER))
+        found = codes(check_store(store, full_trust(), lambda: LATER))
         assert found == [("log.unproven", f"{FIRST}/bundle.intoto.jsonl.tlog-proof")]
 
     def test_dropping_the_newest_run_is_found(self, logged):
@@ -485,7 +486,7 @@ class TestLog:
         put_set(older, {n: store.read(f"{FIRST}/{n}")[0] for n in self.names(store, FIRST)})
         reindexed(older)
 
-        assert check_store(older, full_trust(), LATER).findings == ()
+        assert check_store(older, full_trust(), lambda: LATER).findings == ()
         found = codes(checked(older, log))
         assert found == [("store.decision-missing", SECOND)]
 

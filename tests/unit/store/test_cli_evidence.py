@@ -14,6 +14,7 @@ from pytest_cutover.cli import main
 from pytest_cutover.evidence.inclusion import PROOF_FILE
 from pytest_cutover.keys.trust import trust_entry, with_entry
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.store import index as store_index
 from pytest_cutover.store.document import build_document
 from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, POLICY_KEY
@@ -26,6 +27,7 @@ from tests.unit.store.stores import (
     logged,
     new_log,
     put_logged,
+    reindexed,
     run_at,
 )
 
@@ -247,6 +249,24 @@ class TestPut:
 
 
 class TestIndex:
+    @pytest.mark.parametrize("action", [["index"], ["index", "--dry-run"], ["gc"], ["gc", "--dry-run"]])
+    def test_one_that_was_written_while_it_was_waited_for_is_not_yet_to_come(
+        self, indexed, folder, monkeypatch, action
+    ):
+        times = [datetime.now(UTC)]
+        real = store_index.environments_in
+
+        def overtaken(store):
+            times.append(times[-1] + timedelta(minutes=1))
+            reindexed(store, times[-1])
+            return real(store)
+
+        monkeypatch.setattr(store_index, "environments_in", overtaken)
+        monkeypatch.setattr("pytest_cutover.cli._store.now", lambda: times[-1])
+
+        assert indexed(*action)[0] == 0
+        assert len(times) == 2
+
     def test_a_dry_run_writes_nothing(self, cutover, folder):
         code, out = cutover("index", "--dry-run")
 

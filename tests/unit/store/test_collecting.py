@@ -14,7 +14,7 @@ from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import ObjectLockedError, StoreUnavailableError
 from pytest_cutover.store.checking import check_store
 from pytest_cutover.store.collecting import Limits, collect, index_without, plan
-from pytest_cutover.store.index import build_index, write_index
+from pytest_cutover.store.index import build_index
 from pytest_cutover.store.locking import hold_run, lock_run
 from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, sealed, signer
@@ -28,6 +28,7 @@ from tests.unit.store.stores import (
     put_logged,
     run_at,
     trust,
+    write_index,
 )
 
 NOW = LATER + timedelta(days=60)
@@ -184,7 +185,7 @@ class TestCollect:
         self.collected(store)
 
         assert {h.key.split("/")[1] for h in store.list("history/")} == {run_at(4).run_id}
-        assert check_store(store, trust(), NOW).findings == ()
+        assert check_store(store, trust(), lambda: NOW).findings == ()
 
     def test_the_log_does_not_miss_them(self, tmp_path):
         store, log = FolderObjects(tmp_path / "s"), new_log(tmp_path / "l")

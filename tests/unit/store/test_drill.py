@@ -18,6 +18,7 @@ from pytest_cutover.evidence.envelope import STATEMENT_TYPE, sign_envelope
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import ABSENT
 from pytest_cutover.store import drill as drill_module
+from pytest_cutover.store import settling
 from pytest_cutover.store.checking import Wanted
 from pytest_cutover.store.drill import (
     RESTORE_DRILL,
@@ -119,13 +120,28 @@ class TestPass:
             if key.endswith(after) and not stored:
                 stored.append(key)
                 put_set(store, files_at(2))
-                index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), LATER)
+                index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), lambda: LATER)
             return done
 
         monkeypatch.setattr(store, "read", then_stored)
         drill = drilled()
 
         assert (drill.findings, drill.lost, drill.passed, len(stored)) == ((), (), True, 1)
+
+    def test_what_the_store_retains_by_itself_is_no_hindrance(self, store, drilled, monkeypatch):
+        """As a bucket with a default retention does with its index."""
+        for key in ("latest.json", "index.json", "index.json.dsse"):
+            store.retain(key, LATER + timedelta(days=1))
+        real, looked = drill_module.restore, []
+
+        def twice(*arguments, **options):
+            looked.append(real(*arguments, **options))
+            return replace(looked[0], problems=(("x", "gone"),)) if len(looked) == 1 else looked[1]
+
+        monkeypatch.setattr(drill_module, "restore", twice)
+        monkeypatch.setattr(settling, "_state", lambda _: len(looked))
+
+        assert (drilled().passed, len(looked)) == (True, 2)
 
     def test_a_store_that_never_rests_is_said(self, store, drilled, monkeypatch):
         """Its drill fails, as nothing was proven."""
@@ -137,7 +153,7 @@ class TestPass:
                 run = run_at(next(numbers))
                 monkeypatch.setattr(store, "read", real)
                 put_set(store, run.files())
-                index_runs(store, [run.run_id], {"production"}, KEY, trust(), LATER)
+                index_runs(store, [run.run_id], {"production"}, KEY, trust(), lambda: LATER)
                 monkeypatch.setattr(store, "read", always)
             return done
 
@@ -348,7 +364,7 @@ class TestCommand:
         monkeypatch.setattr("pytest_cutover.cli._store.signer", lambda _: KEY)
         monkeypatch.setattr("pytest_cutover.cli._evidence.anchor", lambda _: trust())
         now = drill_module.check_store
-        monkeypatch.setattr(drill_module, "check_store", lambda s, a, _, w: now(s, a, LATER, w))
+        monkeypatch.setattr(drill_module, "check_store", lambda s, a, _, w: now(s, a, lambda: LATER, w))
 
     def test_it_says_what_was_measured(self, tmp_path, capsys):
         assert cli.main(["evidence", "drill", "--store", "evidence", "--before", "evidence"]) == 0

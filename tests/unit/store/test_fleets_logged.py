@@ -115,5 +115,5 @@ def test_a_merge_that_only_another_log_holds_is_named(tmp_path: Path) -> None:
     both = full_trust()
     keys = replace(both, keys=(*both.keys, trusted(key, name="o", roles=frozenset({"log"}), origin=other)))
 
-    assert codes(check_store(store, keys, LATER, Wanted(log=log))) == []
-    assert codes(check_store(store, keys, LATER, Wanted(log=this))) == [("store.not-logged", MERGE)]
+    assert codes(check_store(store, keys, lambda: LATER, Wanted(log=log))) == []
+    assert codes(check_store(store, keys, lambda: LATER, Wanted(log=this))) == [("store.not-logged", MERGE)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.envelope import read_foreign_envelope, sign_envelope
 from pytest_cutover.keys.trusted import KeyState, Rotation
-from pytest_cutover.objects.protocol import StoreUnavailableError
+from pytest_cutover.objects.protocol import ObjectConflictError, StoreUnavailableError
 from pytest_cutover.store.index import (
     INDEX_TYPE,
     Collected,
@@ -26,11 +27,22 @@ from pytest_cutover.store.index import (
     index_runs,
     read_index,
     signed_index,
-    write_index,
 )
+from pytest_cutover.store.index import write_index as write_next
+from pytest_cutover.store.layout import run_of
 from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, NOW, anchor, signer, trusted
-from tests.unit.store.stores import LATER, checked, codes, files_at, filled, reindexed, run_at, trust
+from tests.unit.store.stores import (
+    LATER,
+    checked,
+    codes,
+    files_at,
+    filled,
+    reindexed,
+    run_at,
+    trust,
+    write_index,
+)
 
 FIRST, SECOND = (f"history/{run_at(number).run_id}" for number in (0, 1))
 
@@ -38,10 +50,6 @@ FIRST, SECOND = (f"history/{run_at(number).run_id}" for number in (0, 1))
 @pytest.fixture
 def store(tmp_path):
     return filled(tmp_path / "evidence")
-
-
-def replace_at(rotation, at):
-    return Rotation(rotation.origin, rotation.size, at)
 
 
 def states(index):
@@ -114,7 +122,7 @@ class TestBuild:
         shutil.rmtree(Path(store.where) / ".objects/kept")
 
         after = reindexed(store, before=before)
-        again = index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+        again = index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
         assert after == again == before
         assert codes(checked(store)) == [
@@ -130,7 +138,9 @@ class TestBuild:
         store.retain(key, LATER + timedelta(days=2))
         store.hold(key, False)
 
-        index = index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER, released=True)
+        index = index_runs(
+            store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER, released=True
+        )
 
         assert index.by_key()[key].retain_until == LATER + timedelta(days=2)
         assert not index.by_key()[key].legal_hold
@@ -221,9 +231,9 @@ class TestSignature:
         with pytest.raises(VerificationError, match="expected signatures of 2 persons in role store"):
             signed_index(self.envelope(), keys, {"production"}, LATER)
 
-    def test_a_key_in_grace_counts_for_what_is_older_than_its_rotation(self):
-        """Else the first run after a rotation could not go on from the index of the one before."""
-        rotation = Rotation("log.example", 7, LATER + timedelta(minutes=1))
+    def test_a_key_in_grace_counts_until_the_grace_is_over(self):
+        """Else no run after a rotation could go on from the index of one before, or of one that was under way."""
+        rotation = Rotation("log.example", 7, LATER - timedelta(minutes=1))
         until = LATER + timedelta(days=7)
         grace = replace(
             trusted(KEY, roles=frozenset({"store"})),
@@ -232,14 +242,17 @@ class TestSignature:
             grace_until=until,
         )
 
-        def index(now, **changes):
-            return signed_index(self.envelope(), anchor(replace(grace, **changes)), {"production"}, now)
+        def index(now, at=LATER, **changes):
+            return signed_index(self.envelope(at), anchor(replace(grace, **changes)), {"production"}, now)
 
-        assert index(LATER + timedelta(days=1)).at == LATER
+        for at in (rotation.at - timedelta(minutes=1), rotation.at, LATER):
+            assert index(LATER + timedelta(days=1), at).at == at
         refused = [
-            {"rotated": replace_at(rotation, LATER)},
+            {"not_after": LATER + timedelta(hours=23)},
             {"state": KeyState.RETIRED, "grace_until": None},
+            {"state": KeyState.RETIRED},
             {"state": KeyState.REVOKED, "grace_until": None},
+            {"state": KeyState.REVOKED},
             {"roles": frozenset({"policy"})},
             {"environments": frozenset({"staging"})},
         ]
@@ -274,27 +287,42 @@ class TestSignature:
         assert envelope.payload == store.read("index.json")[0]
 
 
+def then_indexed(store, others):
+    """A clock; whoever asks it the first time of an attempt is overtaken by the next of the other runs."""
+    asked = []
+
+    def clock():
+        asked.append(None)
+        if others and len(asked) % 2:
+            put_set(store, files_at(others[-1]))
+            reindexed(store, before=read_index(store.read("index.json")[0]))
+            others.pop()
+        return LATER
+
+    return clock
+
+
 class TestGoingOn:
     def test_there_may_be_none_yet(self, store):
-        assert index_before(store, trust(), (), LATER) is None
+        assert index_before(store, trust(), (), lambda: LATER).index is None
 
     def test_one_that_does_not_verify_is_not_gone_on_from(self, store):
         """Signing what follows from it would make it look true."""
         write_index(store, build_index(store, None, LATER), signer())
 
         with pytest.raises(VerificationError, match="no trusted key") as caught:
-            index_before(store, trust(), (), LATER)
+            index_before(store, trust(), (), lambda: LATER)
         assert "--anew" in str(caught.value.hint)
         with pytest.raises(VerificationError, match="there is no trusted key"):
-            index_before(store, None, (), LATER)
+            index_before(store, None, (), lambda: LATER)
         with pytest.raises(VerificationError, match="no trusted key"):
-            index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+            index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
     def test_a_run_that_was_put_is_brought_in(self, store):
         before = reindexed(store)
         put_set(store, files_at(2))
 
-        after = index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), LATER)
+        after = index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
         assert after == build_index(store, before, LATER)
         assert signed_index(store.read("index.json.dsse")[0], trust(), {"production"}, LATER) == after
@@ -304,14 +332,65 @@ class TestGoingOn:
         (Path(store.where) / FIRST / "report.json").write_bytes(b"{}")
         put_set(store, files_at(2))
 
-        after = index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), LATER)
+        after = index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
         assert after.by_key()[f"{FIRST}/report.json"] == before.by_key()[f"{FIRST}/report.json"]
 
     def test_the_first_one_is_of_everything(self, store):
-        index = index_runs(store, [run_at(1).run_id], {"production"}, KEY, trust(), LATER)
+        index = index_runs(store, [run_at(1).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
         assert index == build_index(store, None, LATER)
+
+    def test_one_that_had_to_be_waited_for_is_not_yet_to_come(self, store, monkeypatch):
+        now, real = [LATER], store.exclusive
+        reindexed(store)
+        put_set(store, files_at(2))
+
+        @contextmanager
+        def waited(name):
+            with real(name):
+                now.append(LATER + timedelta(minutes=1))
+                reindexed(store, now[-1])
+                yield
+
+        monkeypatch.setattr(store, "exclusive", waited)
+
+        index = index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), lambda: now[-1])
+        assert (index.at, len(now)) == (now[-1], 2)
+
+    def test_one_that_another_wrote_meanwhile_is_gone_on_from(self, store):
+        """As a lock is lost by a process that was stopped for long."""
+        reindexed(store)
+        others = [2]
+
+        index = index_runs(
+            store, [run_at(1).run_id], {"production"}, KEY, trust(), then_indexed(store, others)
+        )
+
+        assert others == []
+        assert index == build_index(store, index, LATER)
+        assert {run_of(key)[0] for key in index.by_key()} == {run_at(n).run_id for n in (0, 1, 2)}
+        assert checked(store).findings == ()
+
+    def test_one_that_others_go_on_writing_stays_theirs(self, store):
+        reindexed(store)
+        others = [5, 4, 3, 2]
+
+        with pytest.raises(ObjectConflictError, match="somebody else wrote the index meanwhile") as caught:
+            index_runs(store, [run_at(1).run_id], {"production"}, KEY, trust(), then_indexed(store, others))
+
+        assert (others, caught.value.hint) == ([5], "run it again")
+        assert checked(store).findings == ()
+
+    def test_the_first_one_does_not_take_the_place_of_another_first(self, store):
+        before = index_before(store, trust(), (), lambda: LATER)
+        first = reindexed(store)
+        put_set(store, files_at(2))
+
+        with pytest.raises(ObjectConflictError):
+            write_next(store, build_index(store, before.index, LATER), KEY, before)
+
+        assert signed_index(store.read("index.json.dsse")[0], trust(), {"production"}, LATER) == first
 
     def test_until_the_envelope_is_written_the_old_index_counts(self, store, monkeypatch):
         """What fails has not happened: nobody is told of files that are taken out again then."""

@@ -23,7 +23,7 @@ from pytest_cutover.objects.protocol import (
     StoreUnavailableError,
 )
 from pytest_cutover.store.document import build_document, read_document
-from pytest_cutover.store.index import build_index, index_runs, write_index
+from pytest_cutover.store.index import build_index, index_runs
 from pytest_cutover.store.putting import (
     Left,
     RunSet,
@@ -35,7 +35,7 @@ from pytest_cutover.store.putting import (
     take_out,
 )
 from tests.unit.evidence.runs import KEY
-from tests.unit.store.stores import LATER, checked, files_at, filled, run_at, trust
+from tests.unit.store.stores import LATER, checked, files_at, filled, run_at, trust, write_index
 
 VECTOR = Path(__file__).parents[2] / "vectors/evidence-1"
 
@@ -136,16 +136,22 @@ class TestPutRun:
             put_run(store, folder)
         assert list(store.list()) == []
 
-    @pytest.mark.parametrize("lost", ["missing", "changed"])
+    @pytest.mark.parametrize("lost", ["missing", "changed", "folder", "link"])
     def test_a_no_go_that_lost_an_attachment_is_put_without_it(self, store, tmp_path, lost):
         """It may take back a GO. A GO is refused."""
         put_set(store, files_at(0))
         folder = run_at(1, latency="9").write(tmp_path / "run")
         kept, gone = sorted((folder / "attachments").iterdir())
-        gone.unlink() if lost == "missing" else gone.write_bytes(b"another one")
+        gone.write_bytes(b"another one")
+        if lost != "changed":
+            gone.unlink()
+        if lost == "folder":
+            gone.mkdir()
+        if lost == "link":
+            gone.symlink_to(kept)
 
         done = put_run(store, folder)
-        index_runs(store, [done.document.run_id], {"production"}, KEY, trust(), LATER)
+        index_runs(store, [done.document.run_id], {"production"}, KEY, trust(), lambda: LATER)
         assert (done.lost, done.is_latest) == ((f"attachments/{gone.name}",), True)
         assert f"attachments/{kept.name}" in done.document.files
         assert checked(store).findings == ()
@@ -171,7 +177,7 @@ class TestPutRun:
 class TestTakeOut:
     def test_what_an_attempt_left_is_removed(self, store):
         put_set(store, files_at(0))
-        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER)
         put_set(store, files_at(1))
 
         assert take_out(store, RunSet.of(run_at(1).files())) is Left.NOTHING
@@ -201,7 +207,7 @@ class TestTakeOut:
 
     def test_a_run_that_the_index_names_stays(self, store):
         put_set(store, files_at(0))
-        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
         assert take_out(store, RunSet.of(run_at(0).files())) is Left.WHOLE
 
@@ -213,7 +219,7 @@ class TestTakeOut:
         other = run_at(0, title="Something else").files()
         for is_indexed in (False, True):
             if is_indexed:
-                index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+                index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER)
             with pytest.raises(ObjectConflictError):
                 put_set(store, other)
 
@@ -237,7 +243,7 @@ class TestTakeOut:
 
     def test_an_index_that_names_what_is_not_there_does_not_stand_for_it(self, store):
         put_set(store, files_at(0))
-        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+        index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER)
         (Path(store.where) / f"history/{run_at(0).run_id}/report.json").unlink()
 
         assert take_out(store, RunSet.of(run_at(0).files())) is Left.UNKNOWN
@@ -325,7 +331,7 @@ class TestWithoutItsBundle:
         killed_before(store, go, "bundle.intoto.jsonl")
         killed_before(store, no_go, "evidence.json")
         if number:
-            index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), LATER)
+            index_runs(store, [run_at(0).run_id], {"production"}, KEY, trust(), lambda: LATER)
         else:
             write_index(store, build_index(store, None, LATER), KEY)
 
@@ -484,7 +490,7 @@ class TestSeveralProcesses:
 def _put_and_index(path, number):
     store = FolderObjects(path)
     put_set(store, files_at(number))
-    index_runs(store, [run_at(number).run_id], {"production"}, KEY, trust(), LATER)
+    index_runs(store, [run_at(number).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
 
 class TestFaults:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def checked(store, pauses):
 
 
 def index(store):
-    index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), LATER)
+    index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), lambda: LATER)
 
 
 def test_a_whole_store_is_checked_once(store):
@@ -106,3 +107,21 @@ def test_a_store_that_cannot_be_listed_is_said(store):
 
     assert "store.unreadable" in {code for code, _ in codes(checked(store, pauses))}
     assert pauses.count <= 1
+
+
+def test_an_index_that_was_written_while_the_files_were_read_is_not_yet_to_come(store):
+    """However long that takes, and however often."""
+    now = [LATER]
+
+    def slow(done, total):
+        now.append(now[-1] + timedelta(minutes=1))
+        reindexed(store, now[-1])
+
+    found = check_settled(store, trust(), lambda: now[-1], Wanted(), progress=slow, sleep=Pauses())
+    assert (found.findings, found.index.at) == ((), now[-1])
+
+
+def test_one_that_is_yet_to_come_is_found(store):
+    reindexed(store, LATER + timedelta(seconds=6))
+
+    assert codes(checked(store, Pauses())) == [("store.index-invalid", "index.json.dsse")]
