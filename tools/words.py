@@ -198,7 +198,8 @@ REASONS: dict[Reason, str] = {
     Reason.SHARD_FOREIGN: "Correct the shard's name, or add it to the policy; do not merge runs of others.",
     Reason.SHARD_DUPLICATE: "Give the newest run of each shard alone.",
     Reason.SHARD_REPLAYED: "Give every run once.",
-    Reason.SHARD_UNVERIFIED: "`cutover verify` says what is wrong with it. " + _RUN_AGAIN,
+    Reason.SHARD_UNVERIFIED: "`cutover verify` says what is wrong with it; with `signature.rotated` it was signed before a rotation: run the shard again. "
+    + _RUN_AGAIN,
     Reason.SHARD_RED: "`cutover explain` of the shard's run says what would have to differ.",
     Reason.SHARD_UNPROVEN: "`cutover explain` of the shard's run says what would have to differ.",
     Reason.SHARD_HOLD: "Read the reasons of the shard's run, act, and run the shard again.",

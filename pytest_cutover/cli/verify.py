@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,7 @@ def run(argv: Sequence[str]) -> int:
                 hint=f"a run folder holds it as {BUNDLE_FILE}",
             )
         proof = _evidence.read_if_there(bundle_path.parent / PROOF_FILE)
-        found = verify_logged(bundle, report, proof, anchor, options.at)
+        found = verify_logged(bundle, report, proof, anchor, options.at, grace_at=datetime.now(UTC))
         verification = _with_shards(found, options.shards, anchor)
     if options.json:
         print(json.dumps({"bundle": str(bundle_path), **verification.to_json()}, indent=1))

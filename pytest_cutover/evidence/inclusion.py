@@ -55,11 +55,13 @@ def verify_logged(
     at: datetime | None = None,
     *,
     log_key_at: datetime | None = None,
+    grace_at: datetime | None = None,
 ) -> Verification:
     """`verify_bundle`, and whether the bundle is in the log that the policy, or the anchor, asks for.
 
     The keys of log and witnesses have to be valid when the decision was made and, with `at`, then too; `log_key_at`
-    asks that alone.
+    asks that alone. With `grace_at`, what no log has to hold and admits nothing, as one run of a fleet, is also taken from a
+    key that is in grace then: **for those who only ask whether evidence is whole**. Who goes on from it asks without.
 
     Raises:
         ValueError: `at` is naive.
@@ -76,10 +78,24 @@ def verify_logged(
     found = verify_bundle(bundle, report, anchor, at, position)
     if found.decision is None:
         return found
+    if grace_at is not None and proof is None and not found.is_valid:
+        found = _in_grace(found, bundle, report, at, grace_at)
     problems = [problem] if problem is not None else list(_held_against(found, position, anchor))
     if proof is not None and position is not None:
         problems += _uncosigned(found, proof, position, anchor, log_key_at or at)
     return replace(found, problems=(*found.problems, *problems), position=position)
+
+
+def _in_grace(
+    found: Verification, bundle: bytes, report: bytes | None, at: datetime | None, grace_at: datetime
+) -> Verification:
+    """The verification, with what keys in grace signed; as it was found where none did, or a log has to hold it."""
+    in_grace = any(key.is_in_grace_at(grace_at) for key in found.anchor.keys)
+    if not in_grace or found.decision is None or not _is_never_logged(found.decision, found.report):
+        return found
+    from pytest_cutover.keys.position import NeverLogged
+
+    return verify_bundle(bundle, report, found.anchor, at, NeverLogged(grace_at))
 
 
 def _position(proven: Proven) -> LogPosition:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.claims import DecisionClaims
     from pytest_cutover.evidence.report import Report
-    from pytest_cutover.keys.position import LogPosition
+    from pytest_cutover.keys.position import Position
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.model import Opened, RunRecord
 
@@ -32,7 +32,7 @@ def opened_problems(
     claims: DecisionClaims,
     report: Report,
     record: RunRecord,
-    position: LogPosition | None = None,
+    position: Position | None = None,
 ) -> Iterator[EvidenceProblem]:
     """What is wrong with what a run carries; `claims`, `report`, `record` and `position` are that run's own."""
     told, evidence = record.opened, report.opened
@@ -52,7 +52,7 @@ def _problems(
     record: RunRecord,
     told: Opened,
     evidence: OpenedEvidence,
-    position: LogPosition | None,
+    position: Position | None,
 ) -> Iterator[tuple[ProblemCode, str]]:
     digests = [hashlib.sha256(data).hexdigest() for data in (evidence.report, evidence.bundle)]
     if digests != [told.report_digest, told.bundle_digest]:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from pytest_cutover.evidence.claims import DecisionClaims, Manifest, Statement
     from pytest_cutover.evidence.fleet import FleetReport
-    from pytest_cutover.keys.position import LogPosition
+    from pytest_cutover.keys.position import LogPosition, Position
     from pytest_cutover.keys.trust import Anchor
     from pytest_cutover.keys.trusted import TrustedKey
     from pytest_cutover.model import Decision, EffectivePolicy, RunRecord
@@ -103,7 +103,7 @@ def verify_bundle(
     report: bytes | None,
     anchor: Anchor,
     at: datetime | None = None,
-    position: LogPosition | None = None,
+    position: Position | None = None,
 ) -> Verification:
     """Every problem of a bundle and its report, judged by the keys of `anchor`.
 
@@ -181,7 +181,7 @@ class Verifier:
     predicates: tuple[str, ...] = statements.PREDICATES
     """The statements a bundle of this kind holds, one of each."""
 
-    def __init__(self, anchor: Anchor, at: datetime | None, position: LogPosition | None = None) -> None:
+    def __init__(self, anchor: Anchor, at: datetime | None, position: Position | None = None) -> None:
         self.anchor = anchor
         self.at = at
         self.position = position

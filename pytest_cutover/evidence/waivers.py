@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from pytest_cutover.keys.position import LogPosition
+    from pytest_cutover.keys.position import Position
     from pytest_cutover.keys.trust import Anchor
 
 WAIVER = "https://pytest-cutover.dev/attestation/waiver/v1"
@@ -119,7 +119,7 @@ def given_waiver(
     *,
     at: datetime,
     where: str,
-    position: LogPosition | None = None,
+    position: Position | None = None,
 ) -> GivenWaiver:
     """The waiver in an envelope, and who signed it as far as `anchor` knows them at that time.
 
@@ -137,7 +137,7 @@ def given_waiver(
 
 
 def _signers(
-    envelope: Envelope, anchor: Anchor | None, environment: str, at: datetime, position: LogPosition | None
+    envelope: Envelope, anchor: Anchor | None, environment: str, at: datetime, position: Position | None
 ) -> tuple[tuple[str, ...], tuple[Reason, str] | None]:
     if anchor is None:
         return (), (Reason.WAIVER_UNTRUSTED, "no trusted keys are known")

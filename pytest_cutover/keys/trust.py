@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from pytest_cutover.keys.position import LogPosition
+    from pytest_cutover.keys.position import Position
 
 __all__ = [
     "EVERYWHERE",
@@ -112,7 +112,7 @@ class Anchor:
         return f"{kind} {self.where}: {_PROVES[self.source]}"
 
     def verifiers(
-        self, *, role: str, environment: str, at: datetime, position: LogPosition | None = None
+        self, *, role: str, environment: str, at: datetime, position: Position | None = None
     ) -> tuple[TrustedKey, ...]:
         """The keys that may act in `role` for `environment` at that time: the one place where this is decided.
 
@@ -130,7 +130,7 @@ class Anchor:
         )
 
     def refusal(
-        self, keyid: str, *, role: str, environment: str, at: datetime, position: LogPosition | None = None
+        self, keyid: str, *, role: str, environment: str, at: datetime, position: Position | None = None
     ) -> Refusal | None:
         """Why `verifiers` leaves out the key with that id, which is one of `keys`; None: it does not.
 

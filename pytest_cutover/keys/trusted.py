@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from pytest_cutover.keys.position import LogPosition
+    from pytest_cutover.keys.position import Position
     from pytest_cutover.keys.verifier import PublicKey
 
 ROLES = ("policy", "decision", "approval", "waiver", "log", "witness", "store")
@@ -97,16 +97,14 @@ class TrustedKey:
         """Whether it was rotated, and its grace, and its own time, still last then."""
         return self.state is KeyState.GRACE and self.is_valid_at(at)
 
-    def signed_in_time(self, position: LogPosition | None) -> bool:
-        """Whether what the log holds at `position` was signed before the key was rotated; None proves nothing."""
+    def signed_in_time(self, position: Position | None) -> bool:
+        """Whether `position` shows that something was signed before the key was rotated; None shows nothing."""
         if self.rotated is None:
             return self.state is KeyState.ACTIVE
-        if position is None or position.origin != self.rotated.origin:
-            return False
-        return 0 <= position.index < self.rotated.size
+        return position is not None and position.is_in_time(self)
 
     def refusal(
-        self, *, role: str, environment: str, at: datetime, position: LogPosition | None
+        self, *, role: str, environment: str, at: datetime, position: Position | None
     ) -> Refusal | None:
         """Why it may not act in `role` for `environment` at that time and position; None: it may."""
         if self.state is KeyState.REVOKED:

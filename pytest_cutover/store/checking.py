@@ -300,7 +300,7 @@ class _Check:
             )
             return None
         report, proof = files.get(REPORT_FILE), files.get(PROOF_FILE)
-        found = verify_logged(bundle, report, proof, self._anchor)
+        found = verify_logged(bundle, report, proof, self._anchor, grace_at=self._clock())
         for problem in found.problems:
             name = PROOF_FILE if problem.where == PROOF_FILE else _file_of(problem)
             line = f"{problem.where}: " if problem.where and problem.where != PROOF_FILE else ""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_cutover.cli import main
 from pytest_cutover.evidence.seal import BUNDLE_FILE, REPORT_FILE
+from pytest_cutover.keys.life import into_grace
 from pytest_cutover.keys.signer import development_signer
 from pytest_cutover.keys.trust import trust_entry
 from pytest_cutover.model import PolicySignature, rfc3339
@@ -112,6 +113,22 @@ class TestVerify:
         assert verify(rundir, "--at", rfc3339(NOW)) == 0
         assert verify(rundir, "--at", rfc3339(NOW + timedelta(hours=2))) == 1
         assert "decision.expired" in capsys.readouterr().out
+
+    def test_a_shard_of_a_key_in_grace_is_whole_until_that_is_over(
+        self, tmp_path: Path, capsys: Capture
+    ) -> None:
+        """Counted from now on, not from the time that is asked about."""
+        trust = tmp_path / "trust.json"
+        shard = write(tmp_path / "shard", *sealed(Run(shard="eu", shards=("eu", "us"))))
+        before, day = trust.read_bytes(), timedelta(days=1)
+        for grace, code in ((2 * day, 0), (day / 2, 1)):
+            at = datetime.now(UTC).replace(microsecond=0) - day
+            trust.write_bytes(
+                into_grace(before, KEY.keyid, origin="x", size=0, at=at, grace=grace, where="trust.json")
+            )
+            assert verify(shard) == code
+            assert ("signature.rotated" in capsys.readouterr().out) is bool(code)
+            assert verify(shard, "--at", rfc3339(NOW)) == code
 
     def test_weak_trust_is_said(
         self, rundir: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

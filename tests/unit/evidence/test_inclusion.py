@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from pytest_cutover.evidence.admit import Candidate, Question, admit
+from pytest_cutover.evidence.fleet import shard_evidence
 from pytest_cutover.evidence.inclusion import belongs_into_a_log, is_to_be_logged, logged_entry, verify_logged
 from pytest_cutover.evidence.problems import ProblemCode as P
 from pytest_cutover.keys.trusted import KeyState, Rotation
-from pytest_cutover.model import LOCAL_LOG, LogHead, Verdict
+from pytest_cutover.model import LOCAL_LOG, LogHead, Problem, Verdict
 from pytest_cutover.objects.folder import FolderObjects
+from pytest_cutover.reasons import Reason
 from pytest_cutover.tlog.cosignature import CosignatureSigner
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import Note, NoteSigner, parse_note
-from tests.unit.evidence.fleets import sealed_fleet
+from tests.unit.evidence.fleets import fleet, sealed_fleet
 from tests.unit.evidence.runs import (
     KEY,
     NOW,
@@ -394,3 +396,87 @@ class TestCosignatures:
         )
 
         assert P.LOG_UNPROVEN in codes(self.WITNESSED, spoilt, self.trust())
+
+
+class TestGrace:
+    """What no log holds, of keys that were rotated since: whole is what admits nothing, as long as the grace lasts."""
+
+    SHARD = replace(LOGGED, shard="eu", shards=("eu", "us"))
+    UNLOGGED = replace(LOGGED, log=None)
+    ENDS = NOW + timedelta(days=30)
+    LIFE: ClassVar[dict[str, Any]] = {
+        "state": KeyState.GRACE,
+        "rotated": Rotation(ORIGIN, 5, NOW + timedelta(hours=1)),
+        "grace_until": ENDS,
+    }
+
+    def found(
+        self,
+        made: tuple[bytes, bytes],
+        grace_at: datetime | None = ENDS,
+        proof: bytes | None = None,
+        **life: Any,
+    ) -> set[P]:
+        keys = (replace(key, **(self.LIFE | life)) for key in (trusted(KEY), TRUSTED_POLICY_KEY))
+        by = anchor(*keys, log_key())
+        return {p.code for p in verify_logged(*made, proof, by, grace_at=grace_at).problems}
+
+    @pytest.mark.parametrize(
+        "run",
+        [SHARD, replace(SHARD, latency="9"), Run(shards=("eu", "us")), UNLOGGED],
+        ids=["a shard", "a red shard", "unnamed", "no log took it"],
+    )
+    def test_it_is_whole_until_the_grace_is_over(self, run: Run) -> None:
+        assert self.found(sealed(run)) == set()
+        for later in (None, self.ENDS + timedelta(seconds=1)):
+            assert self.found(sealed(run), later) == {P.SIGNATURE_ROTATED, P.POLICY_SIGNATURE}
+        ended = self.found(sealed(run), not_after=self.ENDS - timedelta(days=1))
+        assert ended == {P.SIGNATURE_ROTATED, P.POLICY_SIGNATURE}
+
+    def test_so_is_a_merge_that_no_log_took(self) -> None:
+        told = fleet(problems=(Problem(Reason.LOG_UNAVAILABLE, "it is away"),))
+
+        assert self.found(sealed_fleet(told)) == set()
+        assert P.SIGNATURE_ROTATED in self.found(sealed_fleet(told), None)
+
+    @pytest.mark.parametrize("state", [KeyState.RETIRED, KeyState.REVOKED])
+    def test_what_retired_and_revoked_keys_signed_is_not(self, state: KeyState) -> None:
+        code = P.SIGNATURE_RETIRED if state is KeyState.RETIRED else P.SIGNATURE_REVOKED
+
+        assert self.found(sealed(self.SHARD), state=state) == {code, P.POLICY_SIGNATURE}
+
+    @pytest.mark.parametrize(
+        "run",
+        [
+            PLAIN,
+            LOGGED,
+            replace(LOGGED, latency="9"),
+            LyingRun(wanted_log=ORIGIN, shards=("eu", "us"), log=EMPTY, lie={"shards": None}),
+        ],
+        ids=["a GO", "a GO for a log", "a NO-GO for a log", "a GO that calls itself one of a fleet"],
+    )
+    def test_nothing_that_a_log_has_to_hold_is(self, run: Run) -> None:
+        assert {P.SIGNATURE_ROTATED, P.LOG_UNPROVEN} <= self.found(sealed(run))
+
+    @pytest.mark.parametrize("log", [None, ORIGIN], ids=["GO", "NO-GO"])
+    def test_nor_is_a_merge(self, log: str | None) -> None:
+        assert {P.SIGNATURE_ROTATED, P.LOG_UNPROVEN} <= self.found(sealed_fleet(log=log))
+
+    def test_what_says_where_it_is_logged_is_held_to_that(self, tmp_path: Path) -> None:
+        made = sealed(self.UNLOGGED)
+
+        assert self.found(made, proof=Logged(tmp_path / "4", 4).proof(self.UNLOGGED, made[0])) == set()
+        for proof in (b"x", Logged(tmp_path / "5", 5).proof(self.UNLOGGED, made[0])):
+            assert P.SIGNATURE_ROTATED in self.found(made, proof=proof)
+
+    def test_what_was_changed_is_still_found(self) -> None:
+        bundle, report = sealed(self.SHARD)
+
+        assert P.REPORT_DIGEST in self.found((bundle, report.replace(b"eu", b"us")))
+
+    def test_no_such_shard_is_merged(self) -> None:
+        """A merge may be a GO by it, and whoever took the old key could sign another."""
+        by = anchor(trusted(KEY, **self.LIFE), TRUSTED_POLICY_KEY)
+        taken = shard_evidence("runs/eu", *sealed(self.SHARD), by, at=NOW + timedelta(minutes=1))
+
+        assert (taken.decision, taken.problems) == (None, (P.SIGNATURE_ROTATED.code,))

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_cutover.evidence.inclusion import PROOF_FILE, logged_entry
+from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.model import LogHead
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.store.checking import Wanted, check_store
+from pytest_cutover.store.locking import NotLockedError, lock_run
 from pytest_cutover.store.putting import put_set
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.note import NoteSigner
 from tests.unit.evidence.fleets import MERGED_AT, SHARDS, fleet, sealed_fleet, shard_run
-from tests.unit.evidence.runs import Run, sealed, signer, trusted
+from tests.unit.evidence.runs import KEY, Run, sealed, signer, trusted
 from tests.unit.store.stores import LATER, ORIGIN, checked, codes, full_trust, new_log, reindexed
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_cutover.keys.trust import Anchor
+
+MONTHS = timedelta(days=60)
 MERGE = f"history/{fleet([]).run_id}/bundle.intoto.jsonl"
 UNNAMED = Run(shards=SHARDS, wanted_log=ORIGIN)
 
@@ -117,3 +123,39 @@ def test_a_merge_that_only_another_log_holds_is_named(tmp_path: Path) -> None:
 
     assert codes(check_store(store, keys, lambda: LATER, Wanted(log=log))) == []
     assert codes(check_store(store, keys, lambda: LATER, Wanted(log=this))) == [("store.not-logged", MERGE)]
+
+
+def rotated(size: int, grace: timedelta = timedelta(days=30)) -> Anchor:
+    """Who decides has another key since the log had that size; the old one is in grace."""
+    before = full_trust()
+    life = {
+        "state": KeyState.GRACE,
+        "rotated": Rotation(ORIGIN, size, LATER),
+        "grace_until": LATER + grace,
+    }
+    old = [replace(key, **life) if key.public == KEY.public else key for key in before.keys]
+    new = trusted(signer(), name="new", roles=frozenset({"decision", "store"}))
+    return replace(before, keys=(*old, new))
+
+
+def test_a_rotation_after_the_merge_leaves_all_of_them_whole(kept: Kept) -> None:
+    kept.put(UNNAMED)
+    kept.merge(logged=True)
+    wanted = Wanted(log=kept.log)
+
+    assert codes(check_store(kept.store, rotated(2), lambda: LATER, wanted)) == []
+    assert lock_run(kept.store, UNNAMED.run_id, LATER + timedelta(days=1), rotated(2), LATER)
+
+    over = {code for code, _ in codes(check_store(kept.store, rotated(2), lambda: LATER + MONTHS, wanted))}
+    assert {"signature.rotated", "store.index-invalid"} <= over
+    with pytest.raises(NotLockedError):
+        lock_run(kept.store, shard_run("eu").run_id, LATER + 2 * MONTHS, rotated(2), LATER + MONTHS)
+
+
+def test_a_merge_that_came_after_it_is_not(kept: Kept) -> None:
+    """Only the position in the log counts there, whatever its time."""
+    kept.merge(logged=True)
+
+    found = codes(check_store(kept.store, rotated(1), lambda: LATER, Wanted(log=kept.log)))
+    assert {where for _, where in found} == {MERGE}
+    assert ("signature.rotated", MERGE) in found
