@@ -43,6 +43,7 @@ _MAKE_ONE = "make a key with: cutover keys new PATH"
 
 _Signed = TypeVar("_Signed")
 _Logged = TypeVar("_Logged")
+_Key = TypeVar("_Key")
 
 
 class Signer(Protocol):
@@ -119,7 +120,7 @@ def load_signer(
     return None if is_key_set(environ) else development_signer(rootdir, say=say)
 
 
-def current(signer: Signer) -> Signer:
+def current(signer: _Key) -> _Key | PemSigner:
     """The key to sign with now: of a key ring the one that is active by now, any other as it is.
 
     Raises:

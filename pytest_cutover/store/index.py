@@ -19,6 +19,7 @@ from pytest_cutover import strictjson
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.claims import digest_of, fields_of, typed
 from pytest_cutover.evidence.envelope import read_envelope, sign_envelope, verify_strict
+from pytest_cutover.keys.signer import current
 from pytest_cutover.keys.trusted import EVERYWHERE, Refusal
 from pytest_cutover.model import parse_rfc3339, rfc3339
 from pytest_cutover.objects.names import check_key
@@ -329,16 +330,18 @@ def index_before(
 def write_index(store: ObjectStore, index: Index, signer: EnvelopeSigner, before: Before) -> None:
     """Sign the index and put it in the place of the one before; the caller has the lock `INDEX_LOCK`.
 
+    Of a key ring the key signs that is active by now: it may have been rotated while the lock was waited for.
     The envelope counts, so it goes last: until it is there the old index does.
 
     Raises:
+        ConfigError: there is no key any more.
         ObjectConflictError: another one is there by now, as a lock can be lost by a process that was stopped for long.
         StoreUnavailableError: it cannot be written; the old one counts.
     """
     data = format_index(index)
+    envelope = sign_envelope(data, INDEX_TYPE, current(signer)) + b"\n"
     try:
         store.write(INDEX, data, expected=before.data)
-        envelope = sign_envelope(data, INDEX_TYPE, signer) + b"\n"
         store.write(INDEX_SIGNATURE, envelope, expected=before.envelope)
     except ObjectConflictError as exc:
         raise ObjectConflictError(

@@ -13,6 +13,7 @@ import pytest
 
 from pytest_cutover.errors import EvidenceError, VerificationError
 from pytest_cutover.evidence.envelope import read_foreign_envelope, sign_envelope
+from pytest_cutover.keys.trust import load_trust
 from pytest_cutover.keys.trusted import KeyState, Rotation
 from pytest_cutover.objects.protocol import ObjectConflictError, StoreUnavailableError
 from pytest_cutover.store.index import (
@@ -32,6 +33,7 @@ from pytest_cutover.store.index import write_index as write_next
 from pytest_cutover.store.layout import run_of
 from pytest_cutover.store.putting import put_set
 from tests.unit.evidence.runs import KEY, NOW, anchor, signer, trusted
+from tests.unit.keys.rings import Ringed
 from tests.unit.store.stores import (
     LATER,
     checked,
@@ -357,6 +359,29 @@ class TestGoingOn:
 
         index = index_runs(store, [run_at(2).run_id], {"production"}, KEY, trust(), lambda: now[-1])
         assert (index.at, len(now)) == (now[-1], 2)
+
+    def test_the_key_that_is_active_by_then_signs_it(self, store, tmp_path):
+        """A key that was rotated because somebody took it may have no grace at all."""
+        ringed = Ringed(tmp_path).begin(environments=["production"])
+        first = ringed.ring.signer()
+        write_index(store, build_index(store, None, LATER), first)
+        put_set(store, files_at(2))
+        asked = []
+
+        def clock():
+            asked.append(None)
+            if len(asked) == 2:
+                ringed.rotate(LATER, grace=timedelta())
+            return LATER
+
+        before = load_trust(ringed.trust)
+        index_runs(store, [run_at(2).run_id], {"production"}, first, before, clock)
+
+        after = index_before(
+            store, load_trust(ringed.trust), {"production"}, lambda: LATER + timedelta(days=1)
+        )
+        assert run_of(max(after.index.by_key()))[0] == run_at(2).run_id
+        assert ringed.ring.signer().keyid != first.keyid
 
     def test_one_that_another_wrote_meanwhile_is_gone_on_from(self, store):
         """As a lock is lost by a process that was stopped for long."""
