@@ -177,7 +177,12 @@ def _is_never_logged(claims: DecisionClaims, run: Report | None) -> bool:
     if claims.is_go:
         return False
     of_a_fleet = claims.shard is not None or (run is not None and run.policy.shards is not None)
-    return of_a_fleet or Reason.LOG_UNAVAILABLE.code in {f.get("code") for f in claims.findings}
+    return of_a_fleet or says_not_logged(claims)
+
+
+def says_not_logged(claims: DecisionClaims) -> bool:
+    """Whether a decision is none that admits, and says itself that no log took it, or not to its end."""
+    return not claims.is_go and Reason.LOG_UNAVAILABLE.code in {f.get("code") for f in claims.findings}
 
 
 def log_verifiers(anchor: Anchor, environment: str, at: datetime) -> list[NoteVerifier]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_cutover.errors import EvidenceError
 from pytest_cutover.evidence.envelope import read_envelope
-from pytest_cutover.evidence.inclusion import is_to_be_logged, verify_logged
+from pytest_cutover.evidence.inclusion import is_to_be_logged, says_not_logged, verify_logged
 from pytest_cutover.evidence.problems import EvidenceProblem, ProblemCode
-from pytest_cutover.evidence.verify import signed_decision
+from pytest_cutover.evidence.verify import signed_decision, verify_bundle
 from pytest_cutover.model import rfc3339
 from pytest_cutover.objects.protocol import ObjectMissingError
 from pytest_cutover.store.document import build_document, read_document
@@ -150,6 +150,7 @@ class _Check:
         self._documents: dict[str, tuple[EvidenceDocument, bytes]] = {}  # that can be read, right or wrong
         self._proofs: dict[str, bytes] = {}  # verified, by key
         self._refused: set[str] = set()  # SHA-256 of bundles of runs that are not whole
+        self._unlogged: set[str] = set()  # runs that came to a NO-GO which says that no log took it
         self._bundles: dict[str, tuple[str, bool]] = {}  # of runs by which nothing is wrong
 
     def check(self, progress: Callable[[int, int], None]) -> Checked:
@@ -198,7 +199,15 @@ class _Check:
                 bundle, _ = read()
                 decision = signed_decision(bundle, self._anchor)
                 if decision is not None and not decision.is_go:
+                    self._excuse(run_id, verify_bundle(bundle, None, self._anchor))
                     yield run_id, hashlib.sha256(bundle).hexdigest()
+
+    def _excuse(self, run_id: str, found: Verification) -> None:
+        """Remember where a run says itself why no log holds what it came to, and only its report may be missing."""
+        wrong = [p for p in found.problems if p.code is not ProblemCode.REPORT_MISSING]
+        decision = found.decision
+        if decision is not None and decision.run_id == run_id and says_not_logged(decision) and not wrong:
+            self._unlogged.add(run_id)
 
     def _find(self, code: ProblemCode, where: str, message: str) -> None:
         if (code, where) not in self._named:
@@ -257,6 +266,8 @@ class _Check:
             self._proofs[key_of(run_id, PROOF_FILE)] = files[PROOF_FILE]
         bundle = document.files[BUNDLE_FILE].sha256
         self._bundles[run_id] = bundle, document.log is not None or is_to_be_logged(found)
+        if len(self.findings) == before:
+            self._excuse(run_id, found)
 
     def _document(
         self, run_id: str, data: bytes | None, files: Mapping[str, bytes]
@@ -414,9 +425,12 @@ class _Check:
         from pytest_cutover.store.completeness import InStore, check_log  # few checks are given a log
 
         bundles = {sha for key, (sha, _) in self._seen.items() if key.endswith(f"/{BUNDLE_FILE}")}
+        collected = {} if index is None else {each.run_id: each.bundle for each in index.collected}
         found = InStore(
             self._bundles,
-            bundles | self._refused | (set() if index is None else {each.bundle for each in index.collected}),
+            bundles | self._refused | {*collected.values()},
+            self._unlogged,
+            collected,
             self._proofs,
             {document.environment for document, _ in self._documents.values()}
             | set(self._wanted.environments),

@@ -26,6 +26,10 @@ class InStore:
     """Of each run that is whole: the SHA-256 of its bundle, and whether it belongs into a log."""
     bundles: Collection[str]
     """SHA-256 of every bundle that is there, or that was collected."""
+    no_gos: Collection[str]
+    """Runs whose decision, verified, is a NO-GO that says that no log took it."""
+    collected: Mapping[str, str]
+    """SHA-256 of the bundle of each run that was collected; empty where it had none."""
     proofs: Mapping[str, bytes]
     """Verified proofs by key."""
     environments: Collection[str]
@@ -57,6 +61,11 @@ def check_log(log: Log, pinned: Sequence[Pinned], store: InStore) -> tuple[list[
     ]
     # A run that was sealed again, as its key was rotated meanwhile, is logged twice: the last one counts.
     last = {name: digest for digest, name in decisions}
+    # Where a log took a GO and did not prove or cosign it, the run came to a NO-GO that no log holds: there is no GO.
+    no_gos = {
+        *store.no_gos,
+        *(run for run, bundle in store.collected.items() if bundle not in {*digests, ""}),
+    }
     problems += [
         EvidenceProblem(
             ProblemCode.STORE_DECISION_MISSING,
@@ -64,7 +73,7 @@ def check_log(log: Log, pinned: Sequence[Pinned], store: InStore) -> tuple[list[
             f"{HISTORY}{name}",
         )
         for name, digest in last.items()
-        if digest not in store.bundles
+        if digest not in store.bundles and name not in no_gos
     ]
     return problems, sum(bundle in digests for bundle, _ in store.runs.values())
 

@@ -17,6 +17,7 @@ from pytest_cutover.model import SECTION_TYPE
 from pytest_cutover.objects.folder import FolderObjects
 from pytest_cutover.objects.protocol import ABSENT, StoreUnavailableError
 from pytest_cutover.store.checking import Wanted, check_run, check_store
+from pytest_cutover.store.document import build_document
 from pytest_cutover.store.index import Collected, build_index
 from pytest_cutover.store.putting import put_run, put_set
 from pytest_cutover.tlog.audit import Pinned
@@ -24,6 +25,8 @@ from tests.unit.evidence.fleets import sealed_fleet
 from tests.unit.evidence.runs import KEY, NOW, Run, anchor, sealed, signer, trusted
 from tests.unit.store.stores import (
     LATER,
+    LOG_KEY,
+    ORIGIN,
     StoredRun,
     checked,
     codes,
@@ -562,6 +565,59 @@ class TestLog:
         write_index(store, type(index)(LATER, kept, (gone,)), KEY)
 
         assert checked(store, log).findings == ()
+
+    def test_a_go_that_its_log_kept_and_did_not_cosign_is_not_missed(self, logged):
+        """The run came to a NO-GO, which says so; as a whole one, and as one whose writer was killed."""
+        store, log = logged
+        put_logged(FolderObjects(Path(store.where).with_name("x")), log, run_at(3))
+        told = [("store.decision-missing", f"history/{run_at(3).run_id}")]
+        assert codes(checked(store, log)) == told
+        files = run_at(3, wanted_log=ORIGIN).files()
+        key = f"history/{run_at(3).run_id}/bundle.intoto.jsonl"
+
+        store.write(key, files["bundle.intoto.jsonl"], expected=ABSENT)
+        assert codes(checked(store, log)) == []
+        put_set(store, files)
+        index = reindexed(store)
+        assert codes(checked(store, log)) == []
+
+        shutil.rmtree(path(store, key).parent)
+        kept = tuple(e for e in index.objects if run_at(3).run_id not in e.key)
+        for bundle, findings in ((hashlib.sha256(files["bundle.intoto.jsonl"]).hexdigest(), []), ("", told)):
+            gone = Collected(run_at(3).run_id, bundle, LATER)
+            write_index(store, type(index)(LATER, kept, (gone,)), KEY)
+            path(store, "latest.json").write_bytes(store.read(f"{SECOND}/evidence.json")[0])
+            assert codes(checked(store, log)) == findings
+
+    @pytest.mark.parametrize("is_whole", [True, False], ids=["whole", "unfinished"])
+    @pytest.mark.parametrize("why", ["another reason", "another run", "nobody's key", "no key that decides"])
+    def test_nothing_else_excuses_it(self, logged, why, is_whole):
+        store, log = logged
+        put_logged(FolderObjects(Path(store.where).with_name("x")), log, run_at(3))
+        run = run_at(3, latency="9") if why == "another reason" else run_at(3, wanted_log=ORIGIN)
+        if why == "another run":
+            run = run_at(4, wanted_log=ORIGIN)
+        signed_by = {"nobody's key": signer(), "no key that decides": LOG_KEY}.get(why, KEY)
+        bundle, report = sealed(run, signed_by)
+        folder = f"history/{run_at(3).run_id}"
+        files = {"bundle.intoto.jsonl": bundle}
+        if is_whole:
+            files |= run.files() | files | {"report.json": report}
+            files["evidence.json"] = build_document(files)
+        for name, data in files.items():
+            store.write(f"{folder}/{name}", data, expected=ABSENT)
+        if is_whole:
+            reindexed(store)
+
+        assert ("store.decision-missing", folder) in codes(checked(store, log))
+
+    def test_nor_does_one_whose_report_is_another(self, logged):
+        store, log = logged
+        put_logged(FolderObjects(Path(store.where).with_name("x")), log, run_at(3))
+        put_set(store, run_at(3, wanted_log=ORIGIN).files())
+        change(store, f"history/{run_at(3).run_id}/report.json", b"The service", b"Our service")
+
+        assert ("store.decision-missing", f"history/{run_at(3).run_id}") in codes(checked(store, log))
 
     def test_a_decision_that_the_log_does_not_hold_is_named(self, logged, tmp_path):
         store, log = logged
