@@ -126,8 +126,19 @@ class FolderObjects:
         """
         yield from sorted(self._keys(prefix))
 
-    def delete(self, key: str) -> None:
-        """Take `key` away, and folders that are empty then.
+    def fence(self, key: str, expected: str) -> Held:
+        """What is under `key`, if it is what was expected: nobody loses a lock here who writes on.
+
+        Raises:
+            ObjectConflictError: it is another.
+        """
+        held = self.stat(key)
+        if held is None or held.tag != expected:
+            raise ObjectConflictError(f"expected the object {expected:.16} at {self.where}/{key}")
+        return held
+
+    def delete(self, key: str, *, version: str | None = None) -> None:
+        """Take `key` away, and folders that are empty then; a named version is none of a folder's.
 
         Raises:
             ObjectLockedError: it is retained or held.
@@ -136,7 +147,7 @@ class FolderObjects:
         path = self._locate(key)
         with self._changing():
             held = self.stat(key)
-            if held is None:
+            if held is None or version is not None:
                 return
             self._refuse_protected(held, "removed")
             try:
@@ -177,8 +188,10 @@ class FolderObjects:
             return self._promise(key, data, Promise(held.retain_until, on))
 
     @contextmanager
-    def exclusive(self, name: str, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None]:
+    def exclusive(self, name: str, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[Callable[[], None]]:
         """Be the only writer of that name among all processes and threads that ask; a killed one has it no more.
+
+        A stopped one has it still, so what this gives never raises.
 
         Raises:
             EvidenceError: the name cannot stand in a key.
@@ -186,7 +199,7 @@ class FolderObjects:
         """
         check_key(name)
         with self._locked(name.replace("/", "+"), timeout_s):
-            yield
+            yield lambda: None
 
     @contextmanager
     def _locked(self, name: str, timeout_s: float) -> Iterator[None]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pytest_cutover.errors import AdapterError, EvidenceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -36,6 +36,10 @@ class ObjectLockedError(EvidenceError):
 
 class StoreUnavailableError(AdapterError):
     """The store did not answer, or answered that it cannot: nothing is known about what was asked."""
+
+
+class LockLostError(StoreUnavailableError):
+    """Another writer may have the lock by now."""
 
 
 class Absent(Enum):
@@ -72,6 +76,11 @@ class Held:
     retain_until: datetime | None = None
     legal_hold: bool = False
 
+    @property
+    def state(self) -> str:
+        """What `write` may expect: the version where the store has them, which is never the same again, or the tag."""
+        return self.version or self.tag
+
     def is_protected(self, now: datetime) -> bool:
         """Whether the store has to refuse to remove it at that time."""
         return self.legal_hold or (self.retain_until is not None and now < self.retain_until)
@@ -95,7 +104,7 @@ class ObjectStore(Protocol):
         """What is under `key`, without its bytes."""
 
     def write(self, key: str, data: bytes, *, expected: Absent | str) -> Held:
-        """Put `data` under `key` if what is there has the tag `expected` (ABSENT: if there is nothing).
+        """Put `data` under `key` if what is there has the tag, or is the version, `expected` (ABSENT: if there is nothing).
 
         Writing the same bytes again is no conflict: a writer that lost the answer may ask once more.
 
@@ -110,8 +119,17 @@ class ObjectStore(Protocol):
     def keys(self, prefix: str = "") -> Iterator[str]:
         """The keys alone of what `list` gives, which may cost much less."""
 
-    def delete(self, key: str) -> None:
-        """Take `key` away; nothing happens when it is not there.
+    def fence(self, key: str, expected: str) -> Held:
+        """Leave the bytes under `key`, whose `state` is expected, and refuse whoever goes on from that state any more.
+
+        Where a writer may lose its lock unnoticed, what it sent before may still arrive: it does no more after this.
+
+        Raises:
+            ObjectConflictError: it is in another state, or perhaps: the answer was lost.
+        """
+
+    def delete(self, key: str, *, version: str | None = None) -> None:
+        """Take `key` away, or that version of it alone; nothing happens when it is not there.
 
         Raises:
             ObjectLockedError: it is retained or held.
@@ -131,8 +149,10 @@ class ObjectStore(Protocol):
             ObjectMissingError: there is nothing to hold.
         """
 
-    def exclusive(self, name: str, *, timeout_s: float = 60.0) -> AbstractContextManager[None]:
+    def exclusive(self, name: str, *, timeout_s: float = 60.0) -> AbstractContextManager[Callable[[], None]]:
         """Be the only writer of that name among all processes that ask, as long as the block runs.
+
+        Gives a function that raises LockLostError where another may be the one by now.
 
         Raises:
             StoreUnavailableError: another one had it for all of `timeout_s`.

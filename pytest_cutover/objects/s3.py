@@ -161,8 +161,8 @@ class S3Objects:
         until = None if retain_until is None else whole_seconds(retain_until)
         patience = self._calls.patience()
         while True:
-            seen = self._look(key)
-            if (there := self._already(key, seen.counts, data, expected, until)) is not None:
+            seen, there = self._look_for(key, data, expected, until)
+            if there is not None:
                 return there
             try:
                 version = self._put(key, data, seen, until)
@@ -212,18 +212,44 @@ class S3Objects:
         """
         return (held.key for held in self.list(prefix, protection=False))
 
-    def delete(self, key: str) -> None:
-        """Remove every version of `key`, the oldest first.
+    def fence(self, key: str, expected: str) -> Held:
+        """Put the same bytes as a version of their own, which follows `expected`: another that follows it counts no more.
+
+        Raises:
+            ObjectConflictError: another version counts by now, perhaps this one, whose answer was lost.
+            StoreUnavailableError: no answer, or not allowed.
+        """
+        data, _ = self.bucket.get(key, expected)
+        patience = self._calls.patience()
+        while True:
+            seen = self._look(key)
+            if seen.counts is None or seen.counts.id != expected:
+                raise ObjectConflictError(f"expected {expected:.16} at {self.where}/{key}, got another")
+            try:
+                version = self._put(key, data, seen, None)
+            except Exception as exc:
+                self._after_refusal(key, exc, seen)
+                patience.wait(f"writing {key}", exc)
+                continue
+            if self._is_counted(key, version):
+                return Held(key, len(data), version.tag, version.id)
+            self._withdraw(key, version.id)
+
+    def delete(self, key: str, *, version: str | None = None) -> None:
+        """Remove that version of `key`, or every one, the oldest first.
 
         Raises:
             ObjectLockedError: one of them is retained or held; then none is removed.
             StoreUnavailableError: no answer, or not allowed.
         """
         self.bucket.check()
+        if version is not None:
+            self.bucket.remove(key, version)
+            return
         versions = tuple(self.bucket.versions(key))
-        for version in versions:
+        for each in versions:
             with suppress(ChangedError):
-                self._refuse_protected(self.bucket.held(key, version.id), "removed")
+                self._refuse_protected(self.bucket.held(key, each.id), "removed")
         for gone in (*(v.id for v in reversed(versions)), *self.bucket.markers(key)):
             self.bucket.remove(key, gone)
 
@@ -264,7 +290,7 @@ class S3Objects:
             )
         return after
 
-    def exclusive(self, name: str, *, timeout_s: float = 60.0) -> AbstractContextManager[None]:
+    def exclusive(self, name: str, *, timeout_s: float = 60.0) -> AbstractContextManager[Callable[[], None]]:
         """Be the only writer of that name; see `s3_lease` for what happens to one that was stopped for long.
 
         Raises:
@@ -370,6 +396,17 @@ class S3Objects:
 
     # -- writing -----------------------------------------------------------------------------------
 
+    def _look_for(
+        self, key: str, data: bytes, expected: Absent | str, until: datetime | None
+    ) -> tuple[_Seen, Held | None]:
+        """One look, and what `_already` says of it."""
+
+        def look() -> tuple[_Seen, Held | None]:
+            seen = self._look(key)
+            return seen, self._already(key, seen.counts, data, expected, until)
+
+        return self._steadily(key, look)
+
     def _already(
         self, key: str, counts: Version | None, data: bytes, expected: Absent | str, until: datetime | None
     ) -> Held | None:
@@ -378,12 +415,15 @@ class S3Objects:
             if expected is not ABSENT:
                 raise ObjectConflictError(f"expected {expected:.16} at {self.where}/{key}, there is nothing")
             return None
-        if counts.tag == expected and counts.tag != md5(data).hex():
+        if expected in (counts.tag, counts.id) and counts.tag != md5(data).hex():
             if key.startswith(WRITE_ONCE):
                 raise ObjectLockedError(f"{self.where}/{key} is written once: it cannot be replaced")
             self._refuse_protected(self.bucket.held(key, counts.id), "replaced", is_followed=True)
             return None
-        there, held = self.bucket.get(key, counts.id)
+        try:
+            there, held = self.bucket.get(key, counts.id)
+        except ObjectMissingError:
+            raise ChangedError from None
         if there != data:
             wanted = "nothing" if isinstance(expected, Absent) else expected[:16]
             raise ObjectConflictError(f"expected {wanted} at {self.where}/{key}, got {counts.tag:.16}")

@@ -1,8 +1,8 @@
 """Being the only writer, in a store that has no locks: a small object that says who has it, replaced by compare-and-swap.
 
 Its age is told by the server's own clock. A holder renews it; one that was stopped for longer than `LEASE_S` may lose it, and
-is told at the end. So a lease spares writers from each other; what keeps them from harm is that each write says
-what it follows.
+is told when it asks and at the end. **A machine that was suspended may not notice**, and what it sent before arrives whenever it
+does. So a lease spares writers from each other; what keeps them from harm is that each write says what it follows.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pytest_cutover.objects.protocol import (
     ABSENT,
     Absent,
     Held,
+    LockLostError,
     ObjectConflictError,
     ObjectMissingError,
     StoreUnavailableError,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LEASE_S = 30.0
+_SURE = 2 / 3
+"""Of a lease: the rest is for the request that follows, and for servers that tell the time in whole seconds."""
+
 _POLL_S = 0.1
 
 
@@ -51,8 +55,10 @@ def leased(
     timeout_s: float,
     lease_s: float = LEASE_S,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[None]:
+) -> Iterator[Callable[[], None]]:
     """Hold the lease under `key` for as long as the block runs.
+
+    Gives a function that raises LockLostError where it may be another's by now; it asks nobody.
 
     Raises:
         StoreUnavailableError: another one had it for all of `timeout_s`, or it was lost meanwhile.
@@ -63,7 +69,7 @@ def leased(
     renewing = threading.Thread(target=lease.renew_until, args=(done,), daemon=True)
     renewing.start()
     try:
-        yield
+        yield lease.check_age
     finally:
         done.set()
         renewing.join()
@@ -79,6 +85,7 @@ class _Lease:
         self._holder = token_hex(8)
         self._serial = 0
         self._tag = ""
+        self._renewed_at = 0.0
         self._is_lost = False
 
     def acquire(self, timeout_s: float, sleep: Callable[[float], None]) -> None:
@@ -119,9 +126,18 @@ class _Lease:
         except CutoverError:
             return
 
+    def check_age(self) -> None:
+        self.check()
+        age_s = _clock_s() - self._renewed_at
+        if age_s > self._lease_s * _SURE:
+            raise LockLostError(
+                f"{self._store.where}: {self._key} was not renewed for {age_s:.0f} s: another writer may have taken it",
+                hint="was this process stopped, or the store away? Nothing more was written; begin again",
+            )
+
     def check(self) -> None:
         if self._is_lost:
-            raise StoreUnavailableError(
+            raise LockLostError(
                 f"{self._store.where}: another writer took {self._key} while this one held it for longer than {self._lease_s:g} s",
                 hint="look at what was written, and begin again",
             )
@@ -139,7 +155,15 @@ class _Lease:
     def _write(self, expected: Absent | str, *, free: bool) -> str:
         self._serial += 1
         body: dict[str, Any] = {"holder": self._holder, "serial": self._serial, "free": free}
-        return self._store.write(self._key, json.dumps(body).encode(), expected=expected).tag
+        at = _clock_s()  # before: the server's clock counts from some time in between
+        tag = self._store.write(self._key, json.dumps(body).encode(), expected=expected).tag
+        self._renewed_at = at
+        return tag
+
+
+def _clock_s() -> float:
+    """Goes on while the machine is suspended, where the system has such a clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def _is_free(data: bytes) -> bool:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from pytest_cutover.errors import ConfigError, CutoverError, EvidenceError, VerificationError
-from pytest_cutover.objects.protocol import ABSENT, ObjectConflictError, ObjectLockedError, ObjectMissingError
+from pytest_cutover.objects.protocol import (
+    ABSENT,
+    LockLostError,
+    ObjectConflictError,
+    ObjectLockedError,
+    ObjectMissingError,
+    StoreUnavailableError,
+)
 from pytest_cutover.tlog.checkpoint import Checkpoint, verify_checkpoint, verify_extends
 from pytest_cutover.tlog.edge import Edge
 from pytest_cutover.tlog.merkle import (
@@ -41,9 +48,9 @@ from pytest_cutover.tlog.tiles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_cutover.objects.protocol import ObjectStore
+    from pytest_cutover.objects.protocol import Held, ObjectStore
     from pytest_cutover.tlog.audit import LogVerification
     from pytest_cutover.tlog.merkle import Nodes
     from pytest_cutover.tlog.note import NoteSigner, Verifier
@@ -90,7 +97,7 @@ class Log:
         own = () if signer is None else (signer.verifier,)
         self._verifiers: tuple[Verifier, ...] = (*own, *verifiers)
         self._wait_s = wait_s
-        self._known: tuple[Edge, str] | None = None  # as this writer left it, and the checkpoint's tag
+        self._known: tuple[Edge, str] | None = None  # as this writer left it, and the checkpoint's state
 
     @property
     def where(self) -> str:
@@ -244,7 +251,7 @@ class Log:
                 f"{self.where}: there is no checkpoint: nothing was logged here, or it was removed"
             ) from None
         where = f"{self.where}/{CHECKPOINT}"
-        return verify_checkpoint(data, self._verifiers, origin=self.origin, where=where), data, held.tag
+        return verify_checkpoint(data, self._verifiers, origin=self.origin, where=where), data, held.state
 
     def verify(self) -> LogVerification:
         """Everything recomputed from the entries; every problem named, none raised but that the store is away.
@@ -275,30 +282,57 @@ class Log:
             raise ConfigError(f"{self.where}: expected the key of the log to append with, got none")
         if not entries or any(len(entry) > MAX_ENTRY_BYTES for entry in entries):
             raise ValueError(f"expected at least one entry, each of at most {MAX_ENTRY_BYTES} bytes")
-        with self._objects.exclusive(LOCK, timeout_s=self._wait_s):
-            edge, tag = self._current(signer, pinned)
-            first = edge.size
+        appended: Appended | None = None
+        try:
+            with self._objects.exclusive(LOCK, timeout_s=self._wait_s) as check_lock:
+                appended = self._append(entries, signer, pinned, check_lock)
+        except StoreUnavailableError:
+            if appended is None:  # else it is in the log, though the lock was lost by then
+                raise
+        return appended
+
+    def _append(
+        self,
+        entries: Sequence[bytes],
+        signer: NoteSigner,
+        pinned: Sequence[Checkpoint],
+        check_lock: Callable[[], None],
+    ) -> Appended:
+        edge, state = self._current(signer, pinned, check_lock)
+        first = edge.size
+        written: list[tuple[Tile, Held]] = []
+        try:
             for tile, data in edge.grow(entries):
-                self._objects.write(tile.path, data, expected=ABSENT)
+                check_lock()
+                written.append((tile, self._objects.write(tile.path, data, expected=ABSENT)))
             checkpoint = Checkpoint(self.origin, edge.size, edge.root())
             signed = sign_note(checkpoint.text(), [signer]).to_bytes()
-            self._known = edge, self._objects.write(CHECKPOINT, signed, expected=tag).tag
-            with suppress(CutoverError):  # the entries are in the log, whatever becomes of old tiles
-                self._tidy(first, edge.size)
+            check_lock()
+            self._known = edge, self._objects.write(CHECKPOINT, signed, expected=state).state
+        except (ObjectConflictError, LockLostError):
+            with suppress(CutoverError):
+                self._take_back(written)
+            raise
+        with suppress(CutoverError):  # the entries are in the log, whatever becomes of old tiles
+            self._tidy(first, edge.size)
         return Appended(first, checkpoint, signed)
 
-    def _current(self, signer: NoteSigner, pinned: Sequence[Checkpoint]) -> tuple[Edge, str]:
-        """The edge of the log and the tag of its checkpoint, read in O(log size); killed writers' tiles removed."""
+    def _current(
+        self, signer: NoteSigner, pinned: Sequence[Checkpoint], check_lock: Callable[[], None]
+    ) -> tuple[Edge, str]:
+        """The edge of the log and the state of its checkpoint, read in O(log size); killed writers' tiles removed."""
         known, self._known = self._known, None  # whatever fails, the next append reads anew
         try:
-            checkpoint, _, tag = self._read_checkpoint()
+            checkpoint, _, state = self._read_checkpoint()
         except ObjectMissingError:
-            checkpoint, tag = self._begin(signer)
+            checkpoint, state = self._begin(signer)
         for old in pinned:
             verify_extends(old, checkpoint, self.consistency(old, checkpoint))
-        edge = known[0] if known is not None and known[1] == tag else self._read_edge(checkpoint)
-        self._remove_leftovers(checkpoint.size)
-        return edge, tag
+        edge = known[0] if known is not None and known[1] == state else self._read_edge(checkpoint)
+        leftovers = self._leftovers(checkpoint.size)
+        if leftovers:
+            state = self._remove_leftovers(leftovers, state, check_lock)
+        return edge, state
 
     def _read_edge(self, checkpoint: Checkpoint) -> Edge:
         edge = Edge(checkpoint.size, [], bytearray())
@@ -325,7 +359,7 @@ class Log:
             )
         checkpoint = Checkpoint(self.origin, 0, EMPTY_ROOT)
         signed = sign_note(checkpoint.text(), [signer]).to_bytes()
-        return checkpoint, self._objects.write(CHECKPOINT, signed, expected=ABSENT).tag
+        return checkpoint, self._objects.write(CHECKPOINT, signed, expected=ABSENT).state
 
     def add_cosignatures(self, signed: bytes) -> bytes:
         """Keep the checkpoint in force with further signatures, and give back what is kept.
@@ -337,7 +371,7 @@ class Log:
         verify_checkpoint(signed, self._verifiers, origin=self.origin)
         note = parse_note(signed)
         with self._objects.exclusive(LOCK, timeout_s=self._wait_s):
-            _, data, tag = self._read_checkpoint()
+            _, data, state = self._read_checkpoint()
             kept = parse_note(data)
             if kept.text != note.text:
                 raise ObjectConflictError(
@@ -347,7 +381,7 @@ class Log:
             others = tuple(s for s in kept.signatures if (s.name, s.key_id) not in known)
             merged = Note(note.text, (*others, *note.signatures)).to_bytes()
             parse_note(merged)  # not too many
-            self._objects.write(CHECKPOINT, merged, expected=tag)
+            self._objects.write(CHECKPOINT, merged, expected=state)
         return merged
 
     # -- tidying -------------------------------------------------------------------------------
@@ -363,11 +397,23 @@ class Log:
                     self._remove(self._partials(Tile(None, full.index)))
             level, before, size = level + 1, before // WIDTH, size // WIDTH
 
-    def _remove_leftovers(self, size: int) -> None:
-        """Remove what a killed writer put beyond the checkpoint; the first thing it wrote goes last."""
+    def _take_back(self, written: Iterable[tuple[Tile, Held]]) -> None:
+        """Of a writer that was late: remove the partial tiles of sizes that the log has grown past without it."""
+        size = self.checkpoint().size
+        for tile, held in written:
+            if tile.index * WIDTH + tile.width < size >> (HEIGHT * (tile.level or 0)) and not tile.is_full:
+                with suppress(ObjectLockedError):
+                    self._objects.delete(tile.path, version=held.version)
+
+    def _leftovers(self, size: int) -> list[Tile]:
+        """What a killed writer put beyond the checkpoint, as it wrote it.
+
+        Raises:
+            EvidenceError: more than one writer did: it is the checkpoint that is older than they are.
+        """
         bundles = self._beyond(None, size)
         if not bundles:
-            return
+            return []
         index, width = divmod(size, WIDTH)
         tidied = width and self._objects.stat(Tile(None, index, width).path) is None
         if tidied or tells_of_later_checkpoints(bundles):
@@ -375,7 +421,22 @@ class Log:
                 f"{self.where}: there are entries of later appends than the checkpoint's {size}: it was set back",
                 hint="put the newest checkpoint back, from a copy or out of the newest .tlog-proof",
             )
-        self._remove(reversed([*bundles, *(t for level in range(LEVELS) for t in self._beyond(level, size))]))
+        return [*bundles, *(t for level in range(LEVELS) for t in self._beyond(level, size))]
+
+    def _remove_leftovers(self, tiles: Sequence[Tile], state: str, check_lock: Callable[[], None]) -> str:
+        """Remove them, the first thing that was written last; the state of the checkpoint then.
+
+        Whoever wrote them may only have been stopped, and so may this writer be. So first nobody may go on from the
+        checkpoint as they saw it, and then those very versions go: no checkpoint names them, and none will.
+        """
+        found = [held for tile in tiles if (held := self._objects.stat(tile.path)) is not None]
+        check_lock()
+        state = self._objects.fence(CHECKPOINT, state).state
+        for held in reversed(found):
+            check_lock()
+            with suppress(ObjectLockedError):
+                self._objects.delete(held.key, version=held.version)
+        return state
 
     def _beyond(self, level: int | None, size: int) -> list[Tile]:
         """What is there of one level beyond a tree of that size; a writer leaves no gaps."""

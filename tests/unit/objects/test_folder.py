@@ -279,6 +279,26 @@ class TestDelete:
         assert objects.write("a/b", b"2", expected=ABSENT).tag == tag(b"2")
 
 
+class TestFence:
+    def test_it_leaves_what_is_as_it_was_expected(self, tmp_path):
+        """Nobody loses a lock here: whoever had it before has written all it ever will."""
+        objects = FolderObjects(tmp_path)
+        held = objects.write("a", b"1", expected=ABSENT)
+
+        assert objects.fence("a", held.state) == held
+        for key, state in (("a", "0" * 64), ("b", held.state)):
+            with pytest.raises(ObjectConflictError):
+                objects.fence(key, state)
+
+    def test_a_version_is_none_of_its_own(self, tmp_path):
+        objects = FolderObjects(tmp_path)
+        objects.write("a", b"1", expected=ABSENT)
+
+        objects.delete("a", version="v1")
+
+        assert objects.read("a")[0] == b"1"
+
+
 class TestProtection:
     def protect(self, objects, how):
         objects.write("a/b", b"1", expected=ABSENT)

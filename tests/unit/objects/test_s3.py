@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pytest_cutover.errors import ConfigError, EvidenceError, MissingExtraError
-from pytest_cutover.objects import s3, s3_client
+from pytest_cutover.objects import s3, s3_client, s3_lease
 from pytest_cutover.objects.place import open_objects
 from pytest_cutover.objects.protocol import (
     ABSENT,
+    LockLostError,
     ObjectConflictError,
     ObjectLockedError,
     ObjectMissingError,
@@ -106,6 +107,44 @@ class TestConditions:
         with pytest.raises(ObjectConflictError, match="expected c4ca4238a0b92382"):
             objects.write("a", b"3", expected=first.tag)
         assert stored(client, bucket, "a") == [b"2", b"1"]
+
+    def test_a_version_is_never_the_same_again(self, objects):
+        first = objects.write("a", b"1", expected=ABSENT)
+        second = objects.write("a", b"2", expected=first.state)
+        objects.write("a", b"1", expected=second.state)
+
+        with pytest.raises(ObjectConflictError):
+            objects.write("a", b"3", expected=first.state)
+        objects.write("a", b"3", expected=first.tag)
+
+    def test_who_went_on_from_before_a_fence_is_late(self, objects, shaky, proxy):
+        """Also who has sent it before: it arrives after the fence."""
+        first = objects.write("a", b"1", expected=ABSENT)
+        sent = proxy.add("PUT", "late", path="/a")
+        shaky._calls._retry_for_s = 0.1
+        proxy.add("PUT", "lose-request", times=100, path="/a")
+        with pytest.raises(StoreUnavailableError):
+            shaky.write("a", b"late", expected=first.state)
+
+        fenced = objects.fence("a", first.state)
+        sent.release()
+
+        assert (objects.read("a")[0], fenced.tag) == (b"1", first.tag)
+        for late in (
+            lambda: objects.write("a", b"2", expected=first.state),
+            lambda: objects.fence("a", first.state),
+        ):
+            with pytest.raises(ObjectConflictError):
+                late()
+        objects.write("a", b"2", expected=fenced.state)
+
+    def test_one_version_goes_and_what_came_later_stays(self, objects):
+        first = objects.write("tile/a", b"1", expected=ABSENT)
+        objects.delete("tile/a", version=first.version)
+        later = objects.write("tile/a", b"1", expected=ABSENT)
+        objects.delete("tile/a", version=first.version)
+
+        assert objects.stat("tile/a") == later
 
     def test_replacing_nothing_is_a_conflict(self, objects):
         with pytest.raises(ObjectConflictError, match="there is nothing"):
@@ -531,6 +570,15 @@ class TestExclusive:
 
         with pytest.raises(StoreUnavailableError, match="another writer took _cutover/locks/x"):
             first.__exit__(None, None, None)
+
+    def test_one_that_was_not_renewed_is_told_when_it_asks(self, objects, monkeypatch):
+        """As after SIGSTOP: before anybody is asked, and before the lease has ended."""
+        with objects.exclusive("x") as check:
+            check()
+            now_s = s3_lease._clock_s()
+            monkeypatch.setattr(s3_lease, "_clock_s", lambda: now_s + s3_lease.LEASE_S)
+            with pytest.raises(LockLostError, match=r"locks/x was not renewed for \d\d s"):
+                check()
 
     def test_its_age_is_told_by_the_server_s_clock(self, objects):
         assert objects.age_s("a") is None

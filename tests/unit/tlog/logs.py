@@ -59,8 +59,15 @@ class MemoryObjects:
             self._change(lambda: self.objects.update({key: bytes(data)}))
         return self._held(key)
 
-    def delete(self, key):
+    def fence(self, key, expected):
         assert self.locked
+        if self._held(key).tag != expected:
+            raise ObjectConflictError(f"{key} is another")
+        return self._held(key)
+
+    def delete(self, key, *, version=None):
+        assert self.locked
+        assert version is None, "it keeps none"
         self._change(lambda: self.objects.pop(key, None))
 
     def keys(self, prefix=""):
@@ -71,7 +78,7 @@ class MemoryObjects:
         assert not self.locked
         self.locked = True
         try:
-            yield
+            yield lambda: None
         finally:
             self.locked = False
 

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
 
 import pytest
 
-from pytest_cutover.objects.protocol import StoreUnavailableError
+from pytest_cutover.errors import CutoverError
+from pytest_cutover.objects.protocol import ABSENT, StoreUnavailableError
 from pytest_cutover.tlog.log import Log
 from pytest_cutover.tlog.proof import verify_proof
-from tests.s3 import any_proxy, bucket, client, objects, objects_at, proxy, s3_endpoint, s3_environ
+from tests.s3 import (
+    any_proxy,
+    bucket,
+    client,
+    new_bucket,
+    objects,
+    objects_at,
+    proxy,
+    s3_endpoint,
+    s3_environ,
+)
 from tests.unit.tlog.logs import ORIGIN, entries, entry, signer
+
+SOAK = bool(os.environ.get("CUTOVER_SOAK"))
 
 __all__ = ["any_proxy", "bucket", "client", "objects", "proxy", "s3_endpoint", "s3_environ"]
 
@@ -73,3 +89,77 @@ class TestBucket:
         log = opened(objects)
         assert log.append([b"next"]).first == 2
         assert log.verify().problems == ()
+
+
+class Slept:
+    """A writer whose machine sleeps before one of its requests, long enough to lose its lease, and does not notice."""
+
+    def __init__(self, endpoint, bucket, at=None, meanwhile=lambda: None):
+        self.objects, self.requests = objects_at(endpoint, bucket), count(1)
+        self.made = 0
+        calls = self.objects._calls
+        once = calls.once
+
+        def ask(what, operation):
+            self.made = next(self.requests)
+            if self.made == at:
+                meanwhile()
+            return once(what, operation)
+
+        calls.once = ask
+
+    def append(self, *entries):
+        return opened(self.objects).append(entries)
+
+
+@pytest.fixture
+def forgotten(monkeypatch):
+    """Every lease is old, by the server's clock."""
+    monkeypatch.setattr("pytest_cutover.objects.s3.S3Objects.age_s", lambda *_: 31.0)
+
+
+def killed(objects):
+    """What a writer leaves that is killed before it writes the checkpoint."""
+    other = Log(objects, ORIGIN, signer())
+    with objects.exclusive("log"):
+        edge = other._read_edge(other.checkpoint())
+        for tile, data in edge.grow([b"of a killed writer"]):
+            objects.write(tile.path, data, expected=ABSENT)
+
+
+@pytest.mark.usefixtures("forgotten")
+class TestAWriterThatLostItsLease:
+    """Whatever it does then, what a checkpoint names stays as it is, and the log goes on."""
+
+    def start(self, client, leftovers):
+        bucket = new_bucket(client)
+        objects = objects_at(client.meta.endpoint_url, bucket)
+        opened(objects).append(entries(0, 2))
+        if leftovers:
+            killed(objects)
+        return bucket, opened(objects)
+
+    @pytest.mark.parametrize(("leftovers", "others", "at"), [(True, 1, 30), (False, 2, 18)])
+    def test_it_replaces_nothing(self, client, s3_endpoint, leftovers, others, at):
+        """It sleeps before one of its requests; in a soak before each in turn."""
+        made = at
+        for slept_at in range(1, 1000) if SOAK else [at]:
+            if slept_at <= made:
+                made = self.sleep_before(slept_at, client, s3_endpoint, leftovers, others)
+
+    def sleep_before(self, at, client, s3_endpoint, leftovers, others):
+        """How many requests it made."""
+        bucket, log = self.start(client, leftovers)
+        between = entries(2, 2 + others)
+        told = {}
+        slept = Slept(s3_endpoint, bucket, at, lambda: told.update(first=log.append(between).first))
+        with suppress(CutoverError):
+            told["late"] = slept.append(b"late").first
+
+        assert log.verify().problems == (), at
+        logged = list(log.entries(0, 99))
+        assert logged[told["first"] : told["first"] + others] == between, at
+        assert (b"late" in logged) == ("late" in told), at
+        assert log.append([b"next"]).first == len(logged), at
+        assert log.verify().problems == (), at
+        return slept.made
