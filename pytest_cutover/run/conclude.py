@@ -131,8 +131,7 @@ def _write(conclusion: Conclusion, context: RunContext, came: Sequence[str]) -> 
         )
     kept: tuple[tuple[str, str], ...] = ()
     if logged is not None and context.log is not None:
-        write_atomic(context.run_dir / PROOF_FILE, logged[1])
-        kept = (("log", f"entry {logged[0]} of {context.log.head.origin}"),)
+        kept = (("log", f"entry {logged} of {context.log.head.origin}"),)
     warned = () if written.warning is None else (("warning", written.warning),)
     _stop_if(came, conclusion.decision, context)
     if written.bundle is None or context.signer is None:
@@ -183,17 +182,19 @@ def _copies(conclusion: Conclusion, context: RunContext) -> list[Path]:
     return [context.rootdir / report_path(context.report, conclusion.decision.decided_at)]
 
 
-def _log(context: RunContext, bundle: bytes | None) -> tuple[int, bytes] | None:
-    """Put the decision into its log, if it has one; the index and the proof.
+def _log(context: RunContext, bundle: bytes | None) -> int | None:
+    """Put the decision into its log, if it has one, and the proof beside it; the index.
 
     After the files, so that the log holds nothing that is nowhere; without its proof the bundle admits nothing.
     """
     if context.log is None or bundle is None:
         return None
     try:
-        return context.log.prove(bundle)
+        index, proof = context.log.prove(bundle)
+        write_atomic(context.run_dir / PROOF_FILE, proof)
     except CutoverError as exc:
         raise _NotTakenError(Reason.LOG_UNAVAILABLE, str(exc), replace(context, log=None)) from exc
+    return index
 
 
 def _keep(

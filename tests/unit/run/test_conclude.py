@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial, partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,7 @@ from pytest_cutover.objects.protocol import (
     StoreUnavailableError,
 )
 from pytest_cutover.reasons import Reason
+from pytest_cutover.run import conclude
 from pytest_cutover.run.conclude import (
     Conclusion,
     add_problem,
@@ -196,6 +198,26 @@ class TestSeal:
 
         assert conclusion.decision.exit_code is ExitCode.UNPROVEN
         assert not (context.run_dir / BUNDLE).exists()
+
+    def test_a_proof_that_cannot_be_written_is_no_proof(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The log has the GO: the NO-GO that takes its place has to say that no log took it."""
+        log: Any = SimpleNamespace(prove=lambda _: (0, b"proof"), head=SimpleNamespace(origin="log.example"))
+        context = run_in(tmp_path, log=log)
+        write = conclude.write_atomic
+
+        def full(path: Path, data: bytes) -> None:
+            if data == b"proof":
+                raise AdapterError("the disk is full")
+            write(path, data)
+
+        monkeypatch.setattr(conclude, "write_atomic", full)
+
+        conclusion = concluded(context)
+
+        assert (conclusion.sealed, "log.unavailable" in codes(conclusion)) == (True, True)
+        assert conclusion.decision.verdict is Verdict.NO_GO
 
     def test_unexpected_error_is_no_go(self, tmp_path: Path) -> None:
         """Whatever a signer raises."""
